@@ -1,0 +1,1 @@
+"""The relay: carries signaling (TCP) and media (UDP) between browsers and streaming backends."""

@@ -1,0 +1,125 @@
+"""The route table: brokers publish and withdraw routes; relays watch the whole desired set and report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from signaling.routes import RelayInfo, Route, RouteReport
+
+
+class RouteTable(Protocol):
+    """One contract for the in-process form and the Redis form."""
+
+    async def publish(self, route: Route) -> None:
+        """Want this route; a route of the same session is replaced."""
+
+    async def withdraw(self, session_id: str) -> None:
+        """Want no route for this session; its report goes too. Idempotent."""
+
+    async def routes(self) -> Mapping[str, Route]:
+        """All routes that are wanted, by session id."""
+
+    async def reports(self) -> Mapping[str, RouteReport]:
+        """The latest report of each session, by session id."""
+
+    async def relays(self) -> Mapping[str, RelayInfo]:
+        """The relays that are announced now, by relay id."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """Yield at once, and then after each change of reports or relays; several changes may come as one."""
+
+    async def announce(self, info: RelayInfo) -> None:
+        """A relay says that it lives and what it offers."""
+
+    async def retire(self, relay_id: str) -> None:
+        """A relay says that it is gone on purpose. Idempotent."""
+
+    async def report(self, report: RouteReport) -> None:
+        """A relay says how a route stands. A report for a route that is not wanted any more is ignored."""
+
+    def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
+        """Yield the whole set of routes wanted of this relay, by session id: at once, and again after each change."""
+
+
+class _Signal:
+    """Wakes every waiter; what happens between two waits is not missed."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._event = asyncio.Event()
+
+    def fire(self) -> None:
+        self._count += 1
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def follow(self) -> AsyncIterator[None]:
+        seen = -1
+        while True:
+            if seen == self._count:
+                await self._event.wait()
+            seen = self._count
+            yield
+
+
+class MemoryRouteTable:
+    """The route table of one process."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, Route] = {}
+        self._reports: dict[str, RouteReport] = {}
+        self._relays: dict[str, RelayInfo] = {}
+        self._wanted = _Signal()
+        self._told = _Signal()
+
+    async def publish(self, route: Route) -> None:
+        if self._routes.get(route.session_id) == route:
+            return
+        self._routes[route.session_id] = route
+        self._reports.pop(route.session_id, None)
+        self._wanted.fire()
+
+    async def withdraw(self, session_id: str) -> None:
+        self._reports.pop(session_id, None)
+        if self._routes.pop(session_id, None) is not None:
+            self._wanted.fire()
+
+    async def routes(self) -> Mapping[str, Route]:
+        return dict(self._routes)
+
+    async def reports(self) -> Mapping[str, RouteReport]:
+        return dict(self._reports)
+
+    async def relays(self) -> Mapping[str, RelayInfo]:
+        return dict(self._relays)
+
+    async def changes(self) -> AsyncIterator[None]:
+        async for _ in self._told.follow():
+            yield
+
+    async def announce(self, info: RelayInfo) -> None:
+        if self._relays.get(info.id) != info:
+            self._relays[info.id] = info
+            self._told.fire()
+
+    async def retire(self, relay_id: str) -> None:
+        if self._relays.pop(relay_id, None) is not None:
+            self._told.fire()
+
+    async def report(self, report: RouteReport) -> None:
+        route = self._routes.get(report.session_id)
+        if route is None or (route.relay_id, route.signaling_port, route.media_port) != (
+            report.relay_id,
+            report.signaling_port,
+            report.media_port,
+        ):
+            return
+        if self._reports.get(report.session_id) != report:
+            self._reports[report.session_id] = report
+            self._told.fire()
+
+    async def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
+        async for _ in self._wanted.follow():
+            yield {key: route for key, route in self._routes.items() if route.relay_id == relay_id}
