@@ -1,0 +1,35 @@
+# `make demo` runs everything on this machine; `make test` passes every test; the rest is for those who change the code.
+.PHONY: demo test check bench lock clean
+
+# Arguments for what is run, e.g. make demo ARGS="--listen 127.0.0.1:9000", make test ARGS="tests/broker -k ledger".
+ARGS ?=
+
+demo:
+	@scripts/setup.sh run
+	@exec .venv/bin/pixelferry up $(ARGS)
+
+test:
+	@scripts/setup.sh test
+	node --test tests/web/
+	.venv/bin/python -m pytest $(ARGS)
+
+check:
+	@scripts/setup.sh test
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	node_modules/.bin/tsc --project web
+
+bench:
+	@scripts/setup.sh test
+	.venv/bin/python -m bench $(ARGS)
+
+# Writes the locks of Python packages anew, in the newest versions that pyproject.toml allows.
+lock:
+	@scripts/setup.sh test
+	scripts/lock.sh
+
+clean:
+	rm -rf .venv node_modules artifacts dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
