@@ -1,0 +1,42 @@
+"""What can go wrong in the relay and is the caller's to answer.
+
+    RelayError
+    ├── PortUnavailable     another process holds a port of the route, or the host refuses it
+    └── TooManyViewers      the route serves as many viewers as it may
+
+Bad bytes from the net are no errors: they are dropped and counted (`signaling.metrics`).
+"""
+
+from __future__ import annotations
+
+from signaling.routes import RouteError
+
+
+class RelayError(Exception):
+    """Root of the relay's own errors."""
+
+
+class PortUnavailable(RelayError):
+    """A port of a route could not be bound; `error` is what the relay reports of the route."""
+
+    def __init__(self, host: str, port: int, error: RouteError) -> None:
+        super().__init__(host, port, error)
+        self.host = host
+        self.port = port
+        self.error = error
+
+    def __str__(self) -> str:
+        if self.error is RouteError.PORT_TAKEN:
+            return f"port {self.port} on {self.host} is taken by another process"
+        return f"port {self.port} on {self.host} cannot be bound ({self.error})"
+
+
+class TooManyViewers(RelayError):
+    """A route has as many viewers as `limit` allows; one must leave first."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"the session already has {self.limit} viewers"
