@@ -24,10 +24,11 @@ class TransportAddress:
 
 @dataclass(frozen=True, slots=True)
 class IceCredentials:
-    """One side's `ice-ufrag` and `ice-pwd` (RFC 8839 §5.4)."""
+    """One side's `ice-ufrag` and `ice-pwd` (RFC 8839 §5.4); `lite`: its description says `a=ice-lite` (§5.3)."""
 
     ufrag: str
     pwd: str
+    lite: bool = False
 
 
 class ViewerPath(Protocol):
