@@ -1,0 +1,151 @@
+"""What a session is: its states, its claims, why it ended. Pure data; `broker.core.step` moves it on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from broker.core.catalog import Clocks
+from broker.core.slot import SlotRef
+from signaling.routes import Admission, Endpoint, Route, SignalingKind
+
+READABLE_AFTER_END_S = 3600.0
+
+
+class State(StrEnum):
+    """Where a session is. `READY`: its backend answered its readiness call and its relay bound both ports."""
+
+    PENDING = "pending"
+    READY = "ready"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+class Phase(StrEnum):
+    """What a pending session waits for: a slot, relay ports, its backend, its route."""
+
+    QUEUED = "queued"
+    PLACING = "placing"
+    STARTING = "starting"
+    ROUTING = "routing"
+
+
+class Wanted(StrEnum):
+    """What the caller wants of a session."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why a session ended."""
+
+    DELETED = "deleted"
+    NEVER_CONNECTED = "never_connected"
+    DISCONNECTED = "disconnected"
+    IDLE = "idle"
+    MAX_LENGTH = "max_length"
+    QUEUE_TIMEOUT = "queue_timeout"
+    START_TIMEOUT = "start_timeout"
+    BACKEND_FAILED = "backend_failed"
+    NODE_LOST = "node_lost"
+    RELAY_LOST = "relay_lost"
+    ROUTE_FAILED = "route_failed"
+    NO_CAPACITY = "no_capacity"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPorts:
+    """The pair of a relay's ports that one session holds; `host` is what clients connect to."""
+
+    relay_id: str
+    host: str
+    signaling_port: int
+    media_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One streaming session. Times: seconds since the epoch, on the store's clock.
+
+    It holds `slot` and `ports` until they are known to be free, so an ended session may hold them for a moment more.
+    `idempotency` is the claim of the request that made it. `revision` counts up with every write to the store.
+    """
+
+    id: str
+    application: str
+    version: str
+    profile: str
+    arguments: Mapping[str, str]
+    owner: str
+    created_at: float
+    updated_at: float
+    pending_since: float
+    clocks: Clocks
+    slot: SlotRef | None
+    backend_secret: str = field(repr=False)
+    signaling: SignalingKind = SignalingKind.READABLE
+    admission: Admission = Admission.SESSION_ID
+    expires_at: float | None = None
+    state: State = State.PENDING
+    phase: Phase | None = Phase.PLACING
+    message: str = "Session is being prepared"
+    wanted: Wanted = Wanted.RUNNING
+    backend: Endpoint | None = None
+    ports: RelayPorts | None = None
+    route_attempts: int = 0
+    ready_at: float | None = None
+    viewer_present: bool = False
+    first_viewer_at: float | None = None
+    last_viewer_at: float | None = None
+    relay_missing_since: float | None = None
+    end_reason: EndReason | None = None
+    ended_at: float | None = None
+    idempotency: str | None = None
+    revision: int = 0
+
+    @property
+    def route(self) -> Route | None:
+        """The route that a relay should serve, once relay ports and the backend's address are known."""
+        if self.ports is None or self.backend is None:
+            return None
+        return Route(
+            session_id=self.id,
+            relay_id=self.ports.relay_id,
+            signaling_port=self.ports.signaling_port,
+            media_port=self.ports.media_port,
+            backend=self.backend,
+            backend_secret=self.backend_secret,
+            signaling=self.signaling,
+            admission=self.admission,
+        )
+
+    @property
+    def relay_host(self) -> str | None:
+        """What clients connect to: an IP address or a DNS name."""
+        return self.ports.host if self.ports is not None else None
+
+    @property
+    def forget_at(self) -> float | None:
+        """When nobody needs to know of it any more; None while it lives or still holds anything."""
+        if self.ended_at is None or self.slot is not None or self.ports is not None:
+            return None
+        return self.ended_at + READABLE_AFTER_END_S
+
+
+def ended(session: Session, reason: EndReason, message: str, now: float) -> Session:
+    """The session with its end written down; an end that is there already stays."""
+    if session.state is State.ENDED:
+        return session
+    return replace(
+        session,
+        state=State.ENDED,
+        phase=None,
+        wanted=Wanted.ENDED,
+        end_reason=reason,
+        message=message,
+        ended_at=now,
+        updated_at=now,
+        viewer_present=False,
+    )

@@ -1,0 +1,1 @@
+"""What starts streaming backends, and ends them."""

@@ -1,0 +1,48 @@
+"""What starts and ends streaming backends: the provider protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from broker.core.catalog import Profile
+from broker.core.slot import Backend, SlotRef
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOrder:
+    """Which backend to start. `arguments` reach backends with `protocol = "plain"` only, by environment."""
+
+    profile: Profile
+    application: str
+    version: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What a backend learns of the session that it serves."""
+
+    session_id: str
+    arguments: Mapping[str, str]
+    backend_secret: str = field(repr=False)
+
+
+class Provider(Protocol):
+    """Backends by slot. Every call is idempotent and keyed by the slot's id; what becomes of it shows in `observe`."""
+
+    async def run(self) -> None:
+        """Serve until cancelled; then end every backend that dies with this broker."""
+
+    async def launch(self, slot: SlotRef, order: LaunchOrder) -> None:
+        """Begin to start a backend in this slot. Does not wait for it."""
+
+    async def activate(self, slot: SlotRef, activation: Activation) -> None:
+        """Give the backend its session as soon as it is idle. Does not wait for it."""
+
+    async def release(self, slot: SlotRef) -> None:
+        """End the backend and free all that it held; returns when that is done. A slot not known is free already."""
+
+    def observe(self) -> AsyncIterator[Mapping[str, Backend]]:
+        """Yield all backends by slot id: at once, then after each change. A failed one stays until released."""
