@@ -1,0 +1,45 @@
+"""What every test must leave behind: nothing. Tasks, threads and sockets that outlive a test fail it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every coroutine test is watched for tasks; first in, so last out: after the test's own fixtures have closed."""
+    for item in items:
+        if isinstance(item, pytest.Function) and asyncio.iscoroutinefunction(item.function):
+            item.fixturenames.insert(0, "no_task_is_left")
+
+
+@pytest.fixture
+async def no_task_is_left() -> AsyncIterator[None]:
+    """Tasks that are ending get a moment; those that stay are named."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=1)
+    assert not left, f"tasks left running: {sorted(str(task.get_coro()) for task in left)}"
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """A thread that nobody ends would keep the process alive. Those of a loop's own executor end with the loop.
+
+    Sockets need no fixture: one that is not closed warns when it is collected, and warnings are errors.
+    """
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 1
+    while left := [thread for thread in threading.enumerate() if thread not in before and outlives_its_loop(thread)]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"threads left running: {[thread.name for thread in left]}")
+        time.sleep(0.01)
+
+
+def outlives_its_loop(thread: threading.Thread) -> bool:
+    return not thread.daemon and not thread.name.startswith("asyncio_")
