@@ -46,7 +46,7 @@ class RelaySettings(BaseModel):
     """What clients connect to: an IP address or a DNS name. Default: `host`."""
 
     media_host: IpAddress | None = None
-    """The IP address in the candidates that clients get. Default: `advertised_host`; a must where that is a DNS name."""
+    """The IP address in the candidates that clients get. Default: `advertised_host`; needed where that is a name."""
 
     ports: Annotated[str, AfterValidator(_port_range)] = "31000-31999"
     """Ports that sessions are given, first and last included; outside the kernel's ephemeral range."""
