@@ -35,6 +35,8 @@ class MediaDrop(StrEnum):
     NO_TARGET = "no_target"  # no transport of the backend is known or locked
     REFUSED = "refused"  # the other end's host said that nobody listens
     SEND_FAILED = "send_failed"  # the kernel would not take it
+    RECEIVE_FAILED = "receive_failed"  # the kernel said so instead of handing one over
+    NO_SOCKET = "no_socket"  # admitted, but the process may open no more sockets
 
 
 class SignalingRefusal(StrEnum):
@@ -64,7 +66,6 @@ class CandidateRefusal(StrEnum):
     """Why a media address that signaling named was not learned."""
 
     FOREIGN_HOST = "foreign_host"
-    TOO_MANY = "too_many"
 
 
 class Counter(Generic[Label]):

@@ -1,0 +1,359 @@
+"""The media port of one route: a plain drain loop that asks the flow core where to send, never what it carries.
+
+Nothing here awaits, logs or makes a task for a datagram. A datagram of a confirmed flow costs a dictionary lookup by
+its source and a send; STUN always goes by the core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+
+from signaling.core.address import Sockaddr, canonical_host
+from signaling.core.flow import FlowLimits, FlowTable
+from signaling.core.media_path import IceCredentials, Side, TransportAddress
+from signaling.core.stun import PacketKind, packet_kind
+from signaling.core.targets import BackendTargets
+from signaling.core.verdict import Drop, ToBackend
+from signaling.errors import PortUnavailable, TooManyViewers
+from signaling.metrics import CandidateRefusal, Direction, MediaDrop, RelayCounters
+from signaling.routes import Route, SignalingKind
+from signaling.settings import RelaySettings
+from signaling.sockets import SocketFactory, is_own_host, upstream_host
+from signaling.traffic import Traffic
+from signaling.upstream import Upstream
+
+_BUDGET = 64
+"""Datagrams that one socket may have handled before the others get their turn."""
+
+_STUN_BELOW = 4
+"""RFC 7983 §7: a first byte below this may be STUN."""
+
+
+class UdpMediaPort:
+    """The media side of one route. Its owner calls `sweep` about once a second."""
+
+    def __init__(
+        self,
+        route: Route,
+        settings: RelaySettings,
+        counters: RelayCounters,
+        *,
+        sockets: SocketFactory,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._route = route
+        self._settings = settings
+        self._counters = counters
+        self._sockets = sockets
+        self._clock = clock
+        self._opaque = route.signaling is SignalingKind.OPAQUE
+        limits = FlowLimits(flows=settings.max_tuples, live_s=settings.live_s, idle_s=settings.idle_s)
+        self._table = FlowTable(limits, opaque=self._opaque)
+        self._paths: dict[str, UdpViewerPath] = {}
+        self._upstreams: dict[int, Upstream] = {}
+        self._confirmed: dict[Sockaddr, Upstream] = {}
+        self._buffer = bytearray(65536)
+        self._view = memoryview(self._buffer)
+        self._sock: socket.socket | None = None
+        self.traffic = Traffic()
+
+    def open(self) -> None:
+        """Bind the route's media port on the running loop; raises PortUnavailable."""
+        self._loop = asyncio.get_running_loop()
+        self._upstream_host = self._settings.upstream_host or upstream_host(
+            self._settings.host, self._route.backend.host
+        )
+        self._sock = self._sockets.bind(self._settings.host, self._route.media_port)
+        self._loop.add_reader(self._sock, self._read_clients, self._sock)
+
+    def close(self) -> None:
+        """Give every socket back. Idempotent."""
+        for path in list(self._paths.values()):
+            path.close()
+        if self._sock is not None:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+            self._sock = None
+
+    def open_viewer(self, viewer_id: str, client_host: str) -> UdpViewerPath:
+        """Open a path for a viewer; raises TooManyViewers, also when the process has no socket left for one."""
+        if viewer_id in self._paths:
+            raise ValueError(f"viewer {viewer_id} is already there")
+        if self._sock is None or len(self._paths) >= self._settings.max_viewers:
+            raise TooManyViewers(len(self._paths))
+        backend = self._route.backend
+        targets = BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port))
+        try:
+            bound = self._open_upstream(viewer_id, targets)
+        except PortUnavailable as exc:
+            raise TooManyViewers(len(self._paths)) from exc
+        self._table.open_viewer(viewer_id, client_host)
+        client_facing = TransportAddress(self._settings.candidate_host, self._route.media_port)
+        path = self._paths[viewer_id] = UdpViewerPath(self, viewer_id, client_facing, bound, targets)
+        return path
+
+    def sweep(self) -> None:
+        """End idle flows, bring the totals up to date."""
+        now = self._loop.time()
+        for upstream in self._upstreams.values():
+            self._settle(upstream)
+        for flow in self._table.sweep(now):
+            self._end_flow(flow)
+
+    # What a viewer's path asks for.
+
+    def learn_credentials(self, viewer_id: str, side: Side, credentials: IceCredentials) -> None:
+        """Register ICE credentials for a viewer that is there."""
+        self._table.learn(viewer_id, side, credentials)
+
+    def accepts_candidate(self, address: TransportAddress) -> bool:
+        """Whether media may go to this address; a refusal is counted."""
+        own = is_own_host(self._route.backend.host, address.host)
+        if not own or (":" in address.host) != (":" in self._upstream_host):
+            self._counters.candidates_refused.add(CandidateRefusal.FOREIGN_HOST)
+            return False
+        return True
+
+    def close_viewer(self, viewer_id: str, bound: Upstream) -> None:
+        """Forget a viewer with its flows and sockets. Idempotent."""
+        if self._paths.pop(viewer_id, None) is None:
+            return
+        for flow in self._table.close_viewer(viewer_id):
+            self._end_flow(flow)
+        self._close_upstream(bound)
+
+    # From clients to the backend.
+
+    def _read_clients(self, sock: socket.socket) -> None:
+        receive, buffer, view, confirmed = sock.recvfrom_into, self._buffer, self._view, self._confirmed
+        try:
+            for _ in range(_BUDGET):
+                size, source = receive(buffer)
+                upstream = confirmed.get(source)
+                if upstream is None or buffer[0] < _STUN_BELOW or size == 0:
+                    self._judge_client(source, bytes(view[:size]))
+                else:
+                    cause = upstream.send(view[:size])
+                    if cause is not None:
+                        self._counters.media_dropped.add(cause)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._counters.media_dropped.add(MediaDrop.RECEIVE_FAILED)
+
+    def _judge_client(self, source: Sockaddr, datagram: bytes) -> None:
+        verdict = self._table.from_client(source, datagram, self._loop.time())
+        if isinstance(verdict, Drop):
+            self._counters.media_dropped.add(verdict.cause)
+            return
+        try:
+            upstream = self._upstream_for(verdict, source)
+        except PortUnavailable:
+            self._end_flow(verdict.flow)
+            self._counters.media_dropped.add(MediaDrop.NO_SOCKET)
+            return
+        self.traffic.note_client_packet(self._clock())
+        upstream.confirmed = verdict.confirmed
+        cause = upstream.send(datagram, stun=packet_kind(datagram) is PacketKind.STUN)
+        if cause is not None:
+            self._counters.media_dropped.add(cause)
+        if verdict.kept is not None:
+            self._send_to_client(upstream, source, verdict.kept)
+        self._let_media_pass(upstream)
+
+    def _upstream_for(self, verdict: ToBackend, source: Sockaddr) -> Upstream:
+        """The upstream of the verdict's flow, opened or moved as it says; raises PortUnavailable."""
+        if verdict.replaced is not None:
+            self._end_flow(verdict.replaced)
+        if verdict.opened:
+            path = self._paths[verdict.viewer]
+            idle = path.bound.flow is None
+            upstream = path.bound if idle else self._open_upstream(verdict.viewer, path.targets)
+            upstream.serve(verdict.flow, source)
+            self._upstreams[verdict.flow] = upstream
+        upstream = self._upstreams[verdict.flow]
+        if verdict.ufrag is not None:
+            upstream.ufrag = verdict.ufrag
+            if upstream.locked is not None and upstream.targets.contradicts(upstream.locked, verdict.ufrag):
+                self._unlock(upstream)
+        return upstream
+
+    # From the backend to clients.
+
+    def _read_backend(self, upstream: Upstream) -> None:
+        try:
+            if upstream.trusted and upstream.confirmed and upstream.client is not None:
+                self._drain_confirmed(upstream, upstream.client)
+            else:
+                self._drain_checked(upstream)
+        except BlockingIOError:
+            upstream.trusted = upstream.locked is not None
+        except ConnectionRefusedError:
+            self._counters.media_dropped.add(MediaDrop.REFUSED)
+        except OSError:
+            self._counters.media_dropped.add(MediaDrop.RECEIVE_FAILED)
+
+    def _drain_confirmed(self, upstream: Upstream, client: Sockaddr) -> None:
+        receive, buffer, view = upstream.sock.recv_into, self._buffer, self._view
+        for _ in range(_BUDGET):
+            size = receive(buffer)
+            if buffer[0] < _STUN_BELOW or size == 0:
+                self._judge_backend(upstream, bytes(view[:size]))
+            else:
+                self._send_to_client(upstream, client, view[:size])
+
+    def _drain_checked(self, upstream: Upstream) -> None:
+        """Before and while the kernel's filter is put up, strangers' datagrams may be in the queue."""
+        for _ in range(_BUDGET):
+            size, source = upstream.sock.recvfrom_into(self._buffer)
+            datagram = bytes(self._view[:size])
+            cause = self._disprove(upstream, source, datagram)
+            if cause is None:
+                self._judge_backend(upstream, datagram)
+            else:
+                self._counters.media_dropped.add(cause)
+
+    def _disprove(self, upstream: Upstream, source: Sockaddr, datagram: bytes) -> MediaDrop | None:
+        """Why this is not the backend's; None when it is. The first transport to prove itself to a flow is locked."""
+        address = TransportAddress(canonical_host(source[0]), source[1])
+        if upstream.locked is not None:
+            return None if address == upstream.locked else MediaDrop.FOREIGN_SOURCE
+        if not is_own_host(self._route.backend.host, address.host):
+            return MediaDrop.FOREIGN_SOURCE
+        if not self._table.proves_backend(upstream.viewer_id, datagram):
+            return MediaDrop.BAD_INTEGRITY
+        if upstream.flow is not None:
+            self._lock(upstream, source)
+            self._let_media_pass(upstream)
+        return None
+
+    def _judge_backend(self, upstream: Upstream, datagram: bytes) -> None:
+        now = self._loop.time()
+        if upstream.flow is None:
+            kept = self._table.keep(upstream.viewer_id, datagram, now)
+            if isinstance(kept, Drop):
+                self._counters.media_dropped.add(kept.cause)
+            return
+        verdict = self._table.from_backend(upstream.flow, datagram, now)
+        if isinstance(verdict, Drop):
+            self._counters.media_dropped.add(verdict.cause)
+        else:
+            self._send_to_client(upstream, verdict.address, datagram)
+
+    def _send_to_client(self, upstream: Upstream, client: Sockaddr, datagram: bytes | memoryview) -> None:
+        if self._sock is None:
+            return
+        try:
+            self._sock.sendto(datagram, client)
+        except OSError:
+            self._counters.media_dropped.add(MediaDrop.SEND_FAILED)
+        else:
+            upstream.packets_to_client += 1
+            upstream.bytes_to_client += len(datagram)
+
+    # Flows and their sockets.
+
+    def _open_upstream(self, viewer_id: str, targets: BackendTargets) -> Upstream:
+        upstream = Upstream(self._sockets, self._upstream_host, viewer_id, targets)
+        if self._opaque:  # nothing can be learned: the profile fixes the port
+            backend = self._route.backend
+            self._lock(upstream, (backend.host, backend.media_port))
+        self._loop.add_reader(upstream.sock, self._read_backend, upstream)
+        return upstream
+
+    def _lock(self, upstream: Upstream, peer: Sockaddr) -> None:
+        try:
+            upstream.lock(peer)
+        except OSError:
+            self._counters.media_dropped.add(MediaDrop.SEND_FAILED)
+
+    def _unlock(self, upstream: Upstream) -> None:
+        """The client asks for another transport of the backend (ICE restart): ask again."""
+        if upstream.client is not None:
+            self._confirmed.pop(upstream.client, None)
+        self._loop.remove_reader(upstream.sock)
+        upstream.rebind()
+        self._loop.add_reader(upstream.sock, self._read_backend, upstream)
+
+    def _let_media_pass(self, upstream: Upstream) -> None:
+        if upstream.confirmed and upstream.locked is not None and upstream.client is not None:
+            self._confirmed[upstream.client] = upstream
+
+    def _end_flow(self, flow: int) -> None:
+        self._table.end(flow)
+        upstream = self._upstreams.pop(flow, None)
+        if upstream is None:
+            return
+        if upstream.client is not None and self._confirmed.get(upstream.client) is upstream:
+            del self._confirmed[upstream.client]
+        path = self._paths.get(upstream.viewer_id)
+        if path is not None and path.bound is upstream:
+            upstream.release()
+        else:
+            self._close_upstream(upstream)
+
+    def _close_upstream(self, upstream: Upstream) -> None:
+        if upstream.sock.fileno() < 0:
+            return
+        self._settle(upstream)
+        self._loop.remove_reader(upstream.sock)
+        upstream.sock.close()
+
+    # Totals.
+
+    def _settle(self, upstream: Upstream) -> None:
+        """Move an upstream's counts to the totals; media that passed keeps its flow alive."""
+        to_backend, to_client = upstream.take_counts()
+        if to_backend.packets and upstream.flow is not None:
+            self._table.touch(upstream.flow, self._loop.time())
+            self.traffic.note_client_packet(self._clock())
+        for direction, count in ((Direction.TO_BACKEND, to_backend), (Direction.TO_CLIENT, to_client)):
+            self._counters.media_packets.add(direction, count.packets)
+            self._counters.media_bytes.add(direction, count.bytes)
+        self.traffic.to_backend += to_backend
+        self.traffic.to_client += to_client
+
+
+class UdpViewerPath:
+    """One viewer's way through a media port."""
+
+    def __init__(
+        self,
+        port: UdpMediaPort,
+        viewer_id: str,
+        client_facing: TransportAddress,
+        bound: Upstream,
+        targets: BackendTargets,
+    ) -> None:
+        self._port = port
+        self._viewer_id = viewer_id
+        self._closed = False
+        self.client_facing = client_facing
+        self.bound = bound
+        self.targets = targets
+
+    @property
+    def backend_facing(self) -> TransportAddress:
+        """The upstream socket bound beforehand."""
+        return self.bound.address
+
+    def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:
+        """Register these beside the old ones."""
+        if not self._closed:
+            self._port.learn_credentials(self._viewer_id, side, credentials)
+
+    def learn_backend_candidate(self, address: TransportAddress, *, ufrag: str | None) -> bool:
+        """Offer a media address of the backend; False when it is not on the backend's own host."""
+        if not self._port.accepts_candidate(address):
+            return False
+        self.targets.learn(TransportAddress(canonical_host(address.host), address.port), ufrag)
+        return True
+
+    def close(self) -> None:
+        """End the viewer's flows and give its sockets back. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._port.close_viewer(self._viewer_id, self.bound)

@@ -1,0 +1,123 @@
+"""One flow's way to the backend: a socket that asks each candidate until one proves itself, then knows it alone."""
+
+from __future__ import annotations
+
+from signaling.core.address import Sockaddr, canonical_host
+from signaling.core.media_path import TransportAddress
+from signaling.core.targets import BackendTargets
+from signaling.errors import PortUnavailable
+from signaling.metrics import MediaDrop
+from signaling.sockets import SocketFactory
+from signaling.traffic import Count
+
+
+class Upstream:
+    """A socket towards the backend with what the datagram path needs at hand.
+
+    `locked` names the backend's transport once it is known; `trusted` says that the kernel lets nobody else in and that
+    nothing of before is queued any more. The counters are of datagrams that were sent on.
+    """
+
+    __slots__ = (
+        "_sockets",
+        "address",
+        "bytes_to_backend",
+        "bytes_to_client",
+        "client",
+        "confirmed",
+        "flow",
+        "locked",
+        "packets_to_backend",
+        "packets_to_client",
+        "sock",
+        "targets",
+        "trusted",
+        "ufrag",
+        "viewer_id",
+    )
+
+    def __init__(self, sockets: SocketFactory, host: str, viewer_id: str, targets: BackendTargets) -> None:
+        """Bind; raises PortUnavailable."""
+        self._sockets = sockets
+        self.sock = sockets.bind(host, 0)
+        self.address = _address(self.sock.getsockname())
+        self.viewer_id = viewer_id
+        self.targets = targets
+        self.locked: TransportAddress | None = None
+        self.trusted = False
+        self.packets_to_backend = self.bytes_to_backend = 0
+        self.packets_to_client = self.bytes_to_client = 0
+        self.flow: int | None = None
+        self.client: Sockaddr | None = None
+        self.confirmed = False
+        self.ufrag: str | None = None
+
+    def serve(self, flow: int, client: Sockaddr) -> None:
+        """Become the upstream of a flow."""
+        self.flow = flow
+        self.client = client
+        self.confirmed = False
+
+    def release(self) -> None:
+        """Serve no flow; a lock stays."""
+        self.flow = None
+        self.client = None
+        self.confirmed = False
+        self.ufrag = None
+
+    def lock(self, peer: Sockaddr) -> None:
+        """Talk with this transport of the backend alone; raises OSError where there is no way to it."""
+        self.sock.connect(peer)
+        self.locked = _address(peer)
+
+    def rebind(self) -> None:
+        """Undo the lock by a new socket, on the same port if it can be had; raises PortUnavailable."""
+        self.sock.close()
+        try:
+            self.sock = self._sockets.bind(self.address.host, self.address.port)
+        except PortUnavailable:
+            self.sock = self._sockets.bind(self.address.host, 0)
+            self.address = _address(self.sock.getsockname())
+        self.locked = None
+        self.trusted = False
+
+    def send(self, datagram: bytes | memoryview, *, stun: bool = False) -> MediaDrop | None:
+        """Send to the backend: before the lock, STUN alone, to each candidate. Returns why it was not sent."""
+        if self.locked is not None:
+            return self._send(datagram, None)
+        if not stun:
+            return MediaDrop.NO_TARGET
+        causes = [self._send(datagram, target) for target in self.targets.asked_for(self.ufrag)]
+        return None if None in causes else causes[0]
+
+    def take_counts(self) -> tuple[Count, Count]:
+        """What was sent to the backend and to the client since the last time."""
+        counts = (
+            Count(self.packets_to_backend, self.bytes_to_backend),
+            Count(self.packets_to_client, self.bytes_to_client),
+        )
+        self.packets_to_backend = self.bytes_to_backend = 0
+        self.packets_to_client = self.bytes_to_client = 0
+        return counts
+
+    def _send(self, datagram: bytes | memoryview, target: TransportAddress | None) -> MediaDrop | None:
+        cause = None
+        for _ in range(2):
+            try:
+                if target is None:
+                    self.sock.send(datagram)
+                else:
+                    self.sock.sendto(datagram, (target.host, target.port))
+            except ConnectionRefusedError:  # tells of an earlier datagram; this one was not tried
+                cause = MediaDrop.REFUSED
+            except OSError:
+                return MediaDrop.SEND_FAILED
+            else:
+                self.packets_to_backend += 1
+                self.bytes_to_backend += len(datagram)
+                return None
+        return cause
+
+
+def _address(sockaddr: Sockaddr) -> TransportAddress:
+    return TransportAddress(canonical_host(sockaddr[0]), sockaddr[1])
