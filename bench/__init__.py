@@ -1,0 +1,1 @@
+"""What this machine measures: `python -m bench [name …]`; each module is one bench and runs by itself too."""
