@@ -44,7 +44,7 @@ class UdpMediaPort:
         sockets: SocketFactory,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._route = route
+        self.route = route
         self._settings = settings
         self._counters = counters
         self._sockets = sockets
@@ -64,9 +64,9 @@ class UdpMediaPort:
         """Bind the route's media port on the running loop; raises PortUnavailable."""
         self._loop = asyncio.get_running_loop()
         self._upstream_host = self._settings.upstream_host or upstream_host(
-            self._settings.host, self._route.backend.host
+            self._settings.host, self.route.backend.host
         )
-        self._sock = self._sockets.bind(self._settings.host, self._route.media_port)
+        self._sock = self._sockets.bind(self._settings.host, self.route.media_port)
         self._loop.add_reader(self._sock, self._read_clients, self._sock)
 
     def close(self) -> None:
@@ -84,14 +84,14 @@ class UdpMediaPort:
             raise ValueError(f"viewer {viewer_id} is already there")
         if self._sock is None or len(self._paths) >= self._settings.max_viewers:
             raise TooManyViewers(len(self._paths))
-        backend = self._route.backend
+        backend = self.route.backend
         targets = BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port))
         try:
             bound = self._open_upstream(viewer_id, targets)
         except PortUnavailable as exc:
             raise TooManyViewers(len(self._paths)) from exc
         self._table.open_viewer(viewer_id, client_host)
-        client_facing = TransportAddress(self._settings.candidate_host, self._route.media_port)
+        client_facing = TransportAddress(self._settings.candidate_host, self.route.media_port)
         path = self._paths[viewer_id] = UdpViewerPath(self, viewer_id, client_facing, bound, targets)
         return path
 
@@ -111,7 +111,7 @@ class UdpMediaPort:
 
     def accepts_candidate(self, address: TransportAddress) -> bool:
         """Whether media may go to this address; a refusal is counted."""
-        own = is_own_host(self._route.backend.host, address.host)
+        own = is_own_host(self.route.backend.host, address.host)
         if not own or (":" in address.host) != (":" in self._upstream_host):
             self._counters.candidates_refused.add(CandidateRefusal.FOREIGN_HOST)
             return False
@@ -221,7 +221,7 @@ class UdpMediaPort:
         address = TransportAddress(canonical_host(source[0]), source[1])
         if upstream.locked is not None:
             return None if address == upstream.locked else MediaDrop.FOREIGN_SOURCE
-        if not is_own_host(self._route.backend.host, address.host):
+        if not is_own_host(self.route.backend.host, address.host):
             return MediaDrop.FOREIGN_SOURCE
         if not self._table.proves_backend(upstream.viewer_id, datagram):
             return MediaDrop.BAD_INTEGRITY
@@ -259,7 +259,7 @@ class UdpMediaPort:
     def _open_upstream(self, viewer_id: str, targets: BackendTargets) -> Upstream:
         upstream = Upstream(self._sockets, self._upstream_host, viewer_id, targets)
         if self._opaque:  # nothing can be learned: the profile fixes the port
-            backend = self._route.backend
+            backend = self.route.backend
             self._lock(upstream, (backend.host, backend.media_port))
         self._loop.add_reader(upstream.sock, self._read_backend, upstream)
         return upstream
