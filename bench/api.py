@@ -18,6 +18,10 @@ def timed(ferry: Ferry, method: str, path: str, body: object = None) -> tuple[fl
     return (time.perf_counter() - started) * 1000, answer
 
 
+def await_readiness(ferry: Ferry, path: str) -> None:
+    eventually(lambda: ferry.call("GET", path).status == 200, within_s=30, what="readiness")
+
+
 def measure(ferry: Ferry) -> dict[str, list[float]]:
     """Milliseconds of each call, by method: the client's own cost is in them."""
     taken_ms: dict[str, list[float]] = defaultdict(list)
@@ -25,7 +29,7 @@ def measure(ferry: Ferry) -> dict[str, list[float]]:
         took_ms, created = timed(ferry, "POST", "/stream", {"id": "test-pattern", "profile": "default"})
         taken_ms["POST"].append(took_ms)
         path = f"/stream/{created.json['id']}"
-        eventually(lambda path=path: ferry.call("GET", path).status == 200, within_s=30, what="readiness")
+        await_readiness(ferry, path)
         for _ in range(READS_PER_SESSION):
             took_ms, answer = timed(ferry, "GET", path)
             assert answer.status == 200, answer
