@@ -48,6 +48,17 @@ class Answer:
         return parsed
 
 
+def object_of(value: Json) -> JsonObject:
+    assert isinstance(value, dict), value
+    return value
+
+
+def port_of(entry: JsonObject, name: str) -> int:
+    port = entry[name]
+    assert isinstance(port, int), entry
+    return port
+
+
 def call(method: str, url: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
     """One HTTP request; error statuses are answers too."""
     data = None if body is None else json.dumps(body).encode()
@@ -58,6 +69,16 @@ def call(method: str, url: str, body: object = None, headers: Mapping[str, str] 
     except HTTPError as refused:
         with refused:
             return Answer(refused.code, dict(refused.headers), refused.read())
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedRoute:
+    """Where a client connects, and where the backend listens: as the documented mount says it."""
+
+    host: str
+    signaling_port: int
+    media_port: int
+    destination_ports: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +128,20 @@ class Ferry:
             return answer.json if answer.status == 200 else None
 
         return eventually(ready, within_s=30, what="the session's readiness")
+
+    def route(self, session: JsonObject) -> RelayedRoute:
+        routes = session["routes"]
+        assert isinstance(routes, dict)
+        ((host, entries),) = routes.items()
+        assert isinstance(entries, list)
+        ports = {(str(entry["description"]), str(entry["protocol"])): entry for entry in map(object_of, entries)}
+        signaling, media = ports["signaling", "TCP"], ports["media", "UDP"]
+        return RelayedRoute(
+            host=host,
+            signaling_port=port_of(signaling, "source_port"),
+            media_port=port_of(media, "source_port"),
+            destination_ports=frozenset(port_of(entry, "destination_port") for entry in (signaling, media)),
+        )
 
     def listed(self) -> list[str]:
         items = self.call("GET", "/stream").json["items"]
