@@ -43,12 +43,14 @@ class UdpMediaPort:
         *,
         sockets: SocketFactory,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.route = route
         self._settings = settings
         self._counters = counters
         self._sockets = sockets
         self._clock = clock
+        self._monotonic = monotonic
         self._opaque = route.signaling is SignalingKind.OPAQUE
         limits = FlowLimits(flows=settings.max_tuples, live_s=settings.live_s, idle_s=settings.idle_s)
         self._table = FlowTable(limits, opaque=self._opaque)
@@ -97,7 +99,7 @@ class UdpMediaPort:
 
     def sweep(self) -> None:
         """End idle flows, bring the totals up to date."""
-        now = self._loop.time()
+        now = self._monotonic()
         for upstream in self._upstreams.values():
             self._settle(upstream)
         for flow in self._table.sweep(now):
@@ -145,7 +147,7 @@ class UdpMediaPort:
             self._counters.media_dropped.add(MediaDrop.RECEIVE_FAILED)
 
     def _judge_client(self, source: Sockaddr, datagram: bytes) -> None:
-        verdict = self._table.from_client(source, datagram, self._loop.time())
+        verdict = self._table.from_client(source, datagram, self._monotonic())
         if isinstance(verdict, Drop):
             self._counters.media_dropped.add(verdict.cause)
             return
@@ -231,7 +233,7 @@ class UdpMediaPort:
         return None
 
     def _judge_backend(self, upstream: Upstream, datagram: bytes) -> None:
-        now = self._loop.time()
+        now = self._monotonic()
         if upstream.flow is None:
             kept = self._table.keep(upstream.viewer_id, datagram, now)
             if isinstance(kept, Drop):
@@ -308,7 +310,7 @@ class UdpMediaPort:
         """Move an upstream's counts to the totals; media that passed keeps its flow alive."""
         to_backend, to_client = upstream.take_counts()
         if to_backend.packets and upstream.flow is not None:
-            self._table.touch(upstream.flow, self._loop.time())
+            self._table.touch(upstream.flow, self._monotonic())
             self.traffic.note_client_packet(self._clock())
         for direction, count in ((Direction.TO_BACKEND, to_backend), (Direction.TO_CLIENT, to_client)):
             self._counters.media_packets.add(direction, count.packets)

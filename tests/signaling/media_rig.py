@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ async def media_rig(
     host: str = RELAY_HOST,
     backend_host: str = BACKEND_HOST,
     clock: Callable[[], float] = lambda: 1234.5,
+    monotonic: Callable[[], float] = time.monotonic,
     settings: RelaySettings | None = None,
 ) -> AsyncIterator[Rig]:
     """A media port that is open while the block lasts."""
@@ -115,7 +117,7 @@ async def media_rig(
     counters = RelayCounters()
     settings = settings or RelaySettings(host=host)
     sockets = SocketFactory(settings.socket_buffer_bytes)
-    port = UdpMediaPort(route, settings, counters, sockets=sockets, clock=clock)
+    port = UdpMediaPort(route, settings, counters, sockets=sockets, clock=clock, monotonic=monotonic)
     port.open()
     with ExitStack() as peers:
         peers.callback(backend.close)

@@ -164,37 +164,41 @@ async def test_client_that_moved_goes_on_with_an_upstream_of_its_own() -> None:
 
 
 async def test_silent_flow_ends_and_gives_its_sockets_back() -> None:
-    settings = RelaySettings(live_s=0.05, idle_s=0.1)
-    async with media_rig(settings=settings) as rig:
+    now = 100.0
+    async with media_rig(monotonic=lambda: now) as rig:
         path = rig.open_viewer()
         first, second = rig.peer(), rig.peer()
         bound = await confirm(rig, first)
         other = await confirm(rig, second)
         rig.port.sweep()
-        await asyncio.sleep(0.15)
+        now += 31
         rig.port.sweep()
         first.send(SRTP, rig.address)
         rig.backend.send(SRTP, bound)
         await rig.dropped(MediaDrop.NOT_ADMITTED)
         await rig.dropped(MediaDrop.NO_CLIENT)
-        probe = SocketFactory(4096).bind(other.host, other.port)  # free again
-        probe.close()
+        SocketFactory(4096).bind(other.host, other.port).close()  # free again
         assert await confirm(rig, second) == path.backend_facing  # the bound socket serves the next flow
 
 
-async def test_media_keeps_a_flow_alive() -> None:
-    settings = RelaySettings(live_s=0.1, idle_s=0.2)
-    async with media_rig(settings=settings) as rig:
+async def test_media_of_the_client_keeps_a_flow_alive_and_that_of_the_backend_does_not() -> None:
+    now = 100.0
+    async with media_rig(monotonic=lambda: now) as rig:
         rig.open_viewer()
         client = rig.peer()
-        await confirm(rig, client)
-        for _ in range(6):
+        upstream = await confirm(rig, client)
+        for _ in range(4):
             client.send(SRTP, rig.address)
             assert (await rig.backend.receive())[0] == SRTP
             rig.port.sweep()
-            await asyncio.sleep(0.05)
+            now += 20
+        rig.backend.send(SRTP, upstream)
+        assert (await client.receive())[0] == SRTP
+        rig.port.sweep()
+        now += 11
+        rig.port.sweep()
         client.send(SRTP, rig.address)
-        assert (await rig.backend.receive())[0] == SRTP
+        await rig.dropped(MediaDrop.NOT_ADMITTED)
 
 
 async def test_stranger_cannot_speak_for_the_backend() -> None:
