@@ -78,11 +78,11 @@ class MemoryRouteTable:
         if self._routes.get(route.session_id) == route:
             return
         self._routes[route.session_id] = route
-        self._reports.pop(route.session_id, None)
+        self._forget_report(route.session_id)
         self._wanted.fire()
 
     async def withdraw(self, session_id: str) -> None:
-        self._reports.pop(session_id, None)
+        self._forget_report(session_id)
         if self._routes.pop(session_id, None) is not None:
             self._wanted.fire()
 
@@ -123,3 +123,7 @@ class MemoryRouteTable:
     async def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
         async for _ in self._wanted.follow():
             yield {key: route for key, route in self._routes.items() if route.relay_id == relay_id}
+
+    def _forget_report(self, session_id: str) -> None:
+        if self._reports.pop(session_id, None) is not None:
+            self._told.fire()

@@ -8,6 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 
+def pytest_configure() -> None:
+    """Say that there is no loop yet: else pytest-asyncio's look at the present one makes one that nobody closes."""
+    asyncio.set_event_loop(None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every coroutine test is watched for tasks; first in, so last out: after the test's own fixtures have closed."""
     for item in items:

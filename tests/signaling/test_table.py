@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TypeVar
+
+from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
+from signaling.table import MemoryRouteTable
+
+ROUTE = Route("s1", "r1", 31000, 31001, Endpoint("127.0.0.2", 47000, 47001), "secret")
+ELSEWHERE = replace(ROUTE, session_id="s2", relay_id="r2")
+REPORT = RouteReport("s1", "r1", 31000, 31001, RouteState.ACTIVE)
+RELAY = RelayInfo("r1", "127.0.0.1", PortRange(31000, 31999), 100, "0.1.0")
+
+Item = TypeVar("Item")
+
+
+async def soon(iterator: AsyncIterator[Item]) -> Item:
+    async with asyncio.timeout(5):
+        return await anext(iterator)
+
+
+async def is_quiet(iterator: AsyncIterator[Item]) -> bool:
+    """Whether the iterator has nothing to say now; it is used up by asking."""
+    waiting = asyncio.ensure_future(anext(iterator))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    quiet = not waiting.done()
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    return quiet
+
+
+async def test_relay_sees_its_own_routes_at_once_and_after_each_change() -> None:
+    table = MemoryRouteTable()
+    await table.publish(ROUTE)
+    await table.publish(ELSEWHERE)
+    watch = table.watch("r1")
+    assert await soon(watch) == {"s1": ROUTE}
+    await table.withdraw("s1")
+    assert await soon(watch) == {}
+    await table.withdraw("s1")
+    assert await is_quiet(watch)
+
+
+async def test_changes_between_two_looks_come_as_one_and_are_not_missed() -> None:
+    table = MemoryRouteTable()
+    watch = table.watch("r1")
+    assert await soon(watch) == {}
+    await table.publish(ROUTE)
+    moved = replace(ROUTE, media_port=31003)
+    await table.publish(moved)
+    assert await soon(watch) == {"s1": moved}
+    assert await is_quiet(watch)
+
+
+async def test_publishing_the_same_route_again_changes_nothing() -> None:
+    table = MemoryRouteTable()
+    await table.publish(ROUTE)
+    await table.report(REPORT)
+    await table.publish(replace(ROUTE))
+    assert await table.reports() == {"s1": REPORT}
+
+
+async def test_report_goes_with_the_route_it_was_about() -> None:
+    table = MemoryRouteTable()
+    await table.publish(ROUTE)
+    await table.report(REPORT)
+    changes = table.changes()
+    await soon(changes)
+    await table.publish(replace(ROUTE, media_port=31003))
+    await soon(changes)
+    assert await table.reports() == {}
+    await table.report(REPORT)
+    assert await table.reports() == {}, "a report of the replaced route"
+    await table.withdraw("s1")
+    await table.report(REPORT)
+    assert await table.reports() == {}
+    assert await table.routes() == {}
+
+
+async def test_broker_is_told_of_reports_and_relays_but_not_of_repetitions() -> None:
+    table = MemoryRouteTable()
+    await table.publish(ROUTE)
+    changes = table.changes()
+    await soon(changes)
+    await table.announce(RELAY)
+    await soon(changes)
+    assert await table.relays() == {"r1": RELAY}
+    await table.report(REPORT)
+    await soon(changes)
+    await table.report(replace(REPORT))
+    await table.announce(replace(RELAY))
+    assert await is_quiet(changes)
+    changes = table.changes()
+    await soon(changes)
+    await table.retire("r1")
+    await soon(changes)
+    await table.retire("r1")
+    assert await table.relays() == {}
+
+
+async def test_two_watchers_each_hear_everything() -> None:
+    table = MemoryRouteTable()
+    first, second = table.watch("r1"), table.watch("r1")
+    assert await soon(first) == await soon(second) == {}
+    await table.publish(ROUTE)
+    assert await soon(first) == await soon(second) == {"s1": ROUTE}
