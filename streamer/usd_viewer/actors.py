@@ -1,0 +1,151 @@
+"""A scene's batches and textures as VTK actors, with the frame that is shown."""
+
+import numpy as np
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
+from vtkmodules.vtkCommonMath import vtkMatrix4x4
+from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkTexture
+
+from streamer.usd_viewer.camera import Bounds, Vector
+from streamer.usd_viewer.lighting import LIGHT
+from streamer.usd_viewer.scene import Batch, Kind, Scene, Texture
+
+_LINE_WIDTH, _DOT_SIZE = 1.5, 4.0
+
+
+class SceneActors:
+    """All of a scene in one renderer, until removed."""
+
+    def __init__(self, scene: Scene, renderer: vtkRenderer) -> None:
+        self.bounds: Bounds = _reach(scene)
+        self._renderer = renderer
+        textures = [_texture(texture) for texture in scene.textures]
+        self._actors = [_BatchActor(batch, textures) for batch in scene.batches]
+        for actor in self._actors:
+            renderer.AddActor(actor.actor)
+
+    def set_frame(self, frame: int) -> None:
+        """Move everything to where it is in a frame of the timeline."""
+        for actor in self._actors:
+            actor.set_frame(frame)
+
+    def set_up(self, up: Vector) -> None:
+        """Tell the light where up is, as the camera sees it."""
+        for actor in self._actors:
+            actor.set_up(up)
+
+    def remove(self) -> None:
+        """Take everything out of the renderer and off the GPU. Idempotent."""
+        for actor in self._actors:
+            self._renderer.RemoveActor(actor.actor)
+            actor.actor.ReleaseGraphicsResources(self._renderer.GetRenderWindow())
+        self._actors.clear()
+
+
+class _BatchActor:
+    def __init__(self, batch: Batch, textures: list[vtkTexture]) -> None:
+        self._batch = batch
+        self._data = _poly_data(batch)
+        self._frame = -1
+        mapper = vtkPolyDataMapper()
+        mapper.SetInputData(self._data)
+        mapper.SetColorModeToDirectScalars()
+        self.actor = vtkActor()
+        self.actor.SetMapper(mapper)
+        style = self.actor.GetProperty()
+        style.SetLineWidth(_LINE_WIDTH)
+        style.SetPointSize(_DOT_SIZE)
+        if batch.kind is Kind.SURFACE:
+            self._light(batch)
+        else:
+            style.LightingOff()
+        if batch.surface.texture >= 0 and len(batch.uvs):
+            self.actor.SetTexture(textures[batch.surface.texture])
+        self.actor.SetForceTranslucent(batch.surface.translucent)
+        self.actor.SetForceOpaque(not batch.surface.translucent)
+
+    def set_frame(self, frame: int) -> None:
+        if frame == self._frame:
+            return
+        self._frame = frame
+        batch = self._batch
+        if len(batch.transforms):
+            matrix = vtkMatrix4x4()
+            matrix.DeepCopy(batch.transforms[min(frame, len(batch.transforms) - 1)].T.reshape(-1).tolist())
+            self.actor.SetUserMatrix(matrix)
+        if len(batch.point_frames):
+            shown = min(frame, len(batch.point_frames) - 1)
+            points = vtkPoints()
+            points.SetData(numpy_to_vtk(batch.point_frames[shown]))
+            self._data.SetPoints(points)
+            self._data.GetPointData().SetNormals(numpy_to_vtk(batch.normal_frames[shown]))
+            self._data.Modified()
+
+    def set_up(self, up: Vector) -> None:
+        if self._batch.kind is Kind.SURFACE:
+            self._uniforms.SetUniform3f("upVC", up)
+
+    def _light(self, batch: Batch) -> None:
+        shader = self.actor.GetShaderProperty()
+        shader.AddFragmentShaderReplacement("//VTK::Light::Impl", True, LIGHT, False)
+        self._uniforms = shader.GetFragmentCustomUniforms()
+        self._uniforms.SetUniformf("roughness", batch.surface.roughness)
+        self._uniforms.SetUniformf("metallic", batch.surface.metallic)
+        self._uniforms.SetUniform3f("emissive", batch.surface.emissive)
+        self._uniforms.SetUniform3f("upVC", (0.0, 1.0, 0.0))
+
+
+def _poly_data(batch: Batch) -> vtkPolyData:
+    data = vtkPolyData()
+    points = vtkPoints()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(batch.points)))
+    data.SetPoints(points)
+    cells = vtkCellArray()
+    count, corners = batch.elements.shape
+    offsets = np.arange(count + 1, dtype=np.int64) * corners
+    cells.SetData(
+        numpy_to_vtkIdTypeArray(offsets, deep=True),
+        numpy_to_vtkIdTypeArray(batch.elements.reshape(-1).astype(np.int64), deep=True),
+    )
+    place = {Kind.SURFACE: data.SetPolys, Kind.LINES: data.SetLines, Kind.DOTS: data.SetVerts}[batch.kind]
+    place(cells)
+    attributes = data.GetPointData()
+    attributes.SetScalars(numpy_to_vtk(np.ascontiguousarray(batch.colors)))
+    if len(batch.normals):
+        attributes.SetNormals(numpy_to_vtk(np.ascontiguousarray(batch.normals)))
+    if len(batch.uvs):
+        attributes.SetTCoords(numpy_to_vtk(np.ascontiguousarray(batch.uvs)))
+    return data
+
+
+def _texture(texture: Texture) -> vtkTexture:
+    height, width, _ = texture.pixels.shape
+    image = vtkImageData()
+    image.SetDimensions(width, height, 1)
+    from_below = np.ascontiguousarray(texture.pixels[::-1]).reshape(-1, 4)
+    image.GetPointData().SetScalars(numpy_to_vtk(from_below, deep=True))
+    made = vtkTexture()
+    made.SetInputData(image)
+    made.SetColorModeToDirectScalars()
+    made.InterpolateOn()
+    made.MipmapOn()
+    made.SetRepeat(texture.repeat)
+    made.SetEdgeClamp(not texture.repeat)
+    return made
+
+
+def _reach(scene: Scene) -> Bounds:
+    """A box that holds the scene in all of its frames."""
+    lows, highs = [np.array(scene.bounds.low)], [np.array(scene.bounds.high)]
+    for batch in scene.batches:
+        shapes = batch.point_frames if len(batch.point_frames) else batch.points[None]
+        if not len(batch.transforms) or not shapes.size:
+            continue
+        box = np.stack([shapes.min(axis=(0, 1)), shapes.max(axis=(0, 1))])
+        corners = np.array([[box[x, 0], box[y, 1], box[z, 2]] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+        placed = corners @ batch.transforms[:, :3, :3] + batch.transforms[:, None, 3, :3]
+        lows.append(placed.min(axis=(0, 1)))
+        highs.append(placed.max(axis=(0, 1)))
+    low, high = np.min(lows, axis=0).tolist(), np.max(highs, axis=0).tolist()
+    return Bounds((low[0], low[1], low[2]), (high[0], high[1], high[2]))

@@ -1,0 +1,155 @@
+"""Scenes as a file of plain arrays (NumPy's npz, without pickles), read back with every size and index checked.
+
+The process that reads stages is not trusted: what it writes is checked as bytes from the net would be.
+"""
+
+import json
+import zipfile
+from dataclasses import asdict
+from typing import IO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamer.usd_viewer.camera import Bounds, UpAxis, Vector
+from streamer.usd_viewer.scene import Batch, Floats, Kind, Scene, StageCamera, Surface, Texture, Timeline
+
+T = TypeVar("T", bound=np.generic)
+
+_HEAD = "head"
+_BATCH_ARRAYS = ("points", "elements", "normals", "colors", "uvs", "transforms", "point_frames", "normal_frames")
+
+
+class BadSceneFile(Exception):
+    """Not a scene file; the reading process broke."""
+
+
+class _Batch(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    kind: Kind
+    surface: Surface
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    up_axis: UpAxis
+    meters_per_unit: float = Field(gt=0)
+    origin: Vector
+    bounds: Bounds
+    timeline: Timeline
+    cameras: tuple[StageCamera, ...]
+    prims: int = Field(ge=0)
+    omissions: tuple[str, ...]
+    batches: tuple[_Batch, ...]
+    texture_repeats: tuple[bool, ...]
+
+
+def write_scene(scene: Scene, file: IO[bytes]) -> None:
+    """Write a scene to a binary file."""
+    head = {
+        "up_axis": scene.up_axis,
+        "meters_per_unit": scene.meters_per_unit,
+        "origin": scene.origin,
+        "bounds": asdict(scene.bounds),
+        "timeline": asdict(scene.timeline),
+        "cameras": [asdict(camera) for camera in scene.cameras],
+        "prims": scene.prims,
+        "omissions": scene.omissions,
+        "batches": [{"kind": batch.kind, "surface": asdict(batch.surface)} for batch in scene.batches],
+        "texture_repeats": [texture.repeat for texture in scene.textures],
+    }
+    arrays: dict[str, NDArray[np.generic]] = {_HEAD: np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)}
+    for number, batch in enumerate(scene.batches):
+        arrays |= {f"{number}.{name}": getattr(batch, name) for name in _BATCH_ARRAYS}
+    for number, texture in enumerate(scene.textures):
+        arrays[f"texture.{number}"] = texture.pixels
+    np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_scene(file: IO[bytes], *, limit_bytes: int) -> Scene:
+    """Read a scene; BadSceneFile for anything else, or for more than `limit_bytes` of arrays."""
+    try:
+        _check_size(file, limit_bytes)
+        with np.load(file, allow_pickle=False) as arrays:
+            return _scene(arrays)
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, ValidationError) as error:
+        raise BadSceneFile(str(error)) from error
+
+
+def _check_size(file: IO[bytes], limit_bytes: int) -> None:
+    with zipfile.ZipFile(file) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+    if total > limit_bytes:
+        raise BadSceneFile(f"{total} bytes of arrays are more than the {limit_bytes} allowed")
+    file.seek(0)
+
+
+def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
+    head = _Head.model_validate_json(_array(arrays, _HEAD, np.uint8, (None,)).tobytes())
+    frames = head.timeline.frames
+    batches = tuple(
+        _batch(arrays, number, batch, frames, len(head.texture_repeats)) for number, batch in enumerate(head.batches)
+    )
+    textures = tuple(
+        Texture(_array(arrays, f"texture.{number}", np.uint8, (None, None, 4)), repeat)
+        for number, repeat in enumerate(head.texture_repeats)
+    )
+    if any(texture.pixels.size == 0 for texture in textures):
+        raise ValueError("a texture without pixels")
+    return Scene(
+        up_axis=head.up_axis,
+        meters_per_unit=head.meters_per_unit,
+        origin=head.origin,
+        bounds=head.bounds,
+        timeline=head.timeline,
+        batches=batches,
+        textures=textures,
+        cameras=head.cameras,
+        prims=head.prims,
+        omissions=head.omissions,
+    )
+
+
+def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, frames: int, textures: int) -> Batch:
+    points = _array(arrays, f"{number}.points", np.float32, (None, 3))
+    count = len(points)
+    elements = _array(arrays, f"{number}.elements", np.int32, (None, head.kind.corners))
+    if elements.size and not (elements.min() >= 0 and elements.max() < count):
+        raise ValueError("an element names a point that is not there")
+    if not -1 <= head.surface.texture < textures:
+        raise ValueError("a surface names a texture that is not there")
+
+    def frames_of(name: str) -> Floats:
+        return _none_or(frames, _array(arrays, f"{number}.{name}", np.float32, (None, count, 3)))
+
+    return Batch(
+        kind=head.kind,
+        surface=head.surface,
+        points=points,
+        elements=elements,
+        normals=_none_or(count, _array(arrays, f"{number}.normals", np.float32, (None, 3))),
+        colors=_array(arrays, f"{number}.colors", np.uint8, (count, 4)),
+        uvs=_none_or(count, _array(arrays, f"{number}.uvs", np.float32, (None, 2))),
+        transforms=_none_or(frames, _array(arrays, f"{number}.transforms", np.float64, (None, 4, 4))),
+        point_frames=frames_of("point_frames"),
+        normal_frames=frames_of("normal_frames"),
+    )
+
+
+def _array(
+    arrays: "np.lib.npyio.NpzFile", name: str, dtype: type[T], shape: tuple[int | None, ...]
+) -> NDArray[T]:
+    array: NDArray[T] = arrays[name]
+    fits = len(array.shape) == len(shape) and all(
+        wanted is None or wanted == got for wanted, got in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype != dtype or not fits:
+        raise ValueError(f"{name} is {array.dtype}{array.shape}, not {np.dtype(dtype)}{shape}")
+    return array
+
+
+def _none_or(count: int, array: NDArray[T]) -> NDArray[T]:
+    if len(array) not in (0, count):
+        raise ValueError(f"{len(array)} rows stand beside {count}")
+    return array
