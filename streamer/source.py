@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from streamer.input import InputEvent
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
 
 Frame: TypeAlias = npt.NDArray[np.uint8]
