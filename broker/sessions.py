@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import builtins
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from uuid import uuid4
 
 from broker.core.catalog import Resolved
-from broker.core.session import Session
-from broker.stores.base import Store
+from broker.core.ledger import Ledger
+from broker.core.placement import choose_ports, choose_slot
+from broker.core.session import EndReason, Session, State, ended
+from broker.errors import Conflict, NoCapacity, NotFound, StoreUnavailable
+from broker.stores.base import Store, WriteRace
 from signaling.table import RouteTable
+
+logger = logging.getLogger(__name__)
+
+_WRITE_ATTEMPTS = 32
+_RELEASE_WAIT_S = 5.0
+"""A create waits so long for a slot whose last session has ended but whose backend has not yet."""
 
 
 class Sessions:
     """What the API calls. `owner` is the principal in whose name a session is made."""
 
-    def __init__(self, store: Store, routes: RouteTable) -> None:
+    def __init__(self, store: Store, routes: RouteTable, *, new_secret: Callable[[], str] | None = None) -> None:
         self._store = store
         self._routes = routes
+        self._new_secret = new_secret or (lambda: secrets.token_urlsafe(24))
 
     async def create(
         self,
@@ -31,19 +49,137 @@ class Sessions:
         A second call with the key of a first returns that one's session. Raises NoCapacity (nothing was allocated),
         Conflict (the key was used for another request), StoreUnavailable.
         """
-        raise NotImplementedError
+        key = None if idempotency_key is None else _idempotency_claim(owner, idempotency_key)
+        request = _Request(resolved, dict(arguments), owner, key)
+        for _ in range(_WRITE_ATTEMPTS):
+            session = await self._made_before(request)
+            if session is None:
+                try:
+                    session = await self._store.write(await self._draft_when_free(request))
+                except WriteRace:
+                    continue
+                logger.info("session %s begins for %s", session.id, session.application, extra={"session": session.id})
+            return await self._settled(session, wait_s)
+        raise StoreUnavailable
 
     async def get(self, session_id: str, *, wait_s: float = 0) -> Session:
         """The session, ended ones included for an hour; with `wait_s` once it is ready or ended, or after that time.
 
         Raises NotFound.
         """
-        raise NotImplementedError
+        session = await self._store.read(session_id)
+        if session is None:
+            raise NotFound("session", session_id)
+        return await self._settled(session, wait_s)
 
-    async def list(self) -> list[Session]:
+    async def list(self) -> builtins.list[Session]:
         """All sessions that have not ended, oldest first."""
-        raise NotImplementedError
+        live = [session for session in (await self._store.sessions()).values() if session.state is not State.ENDED]
+        return sorted(live, key=lambda session: (session.created_at, session.id))
 
     async def end(self, session_id: str) -> None:
         """End a session, pending ones too. Raises NotFound when it is unknown or has ended already."""
-        raise NotImplementedError
+        for _ in range(_WRITE_ATTEMPTS):
+            session = await self._store.read(session_id)
+            if session is None or session.state is State.ENDED:
+                raise NotFound("session", session_id)
+            now = await self._store.now()
+            with suppress(WriteRace):
+                await self._store.write(ended(session, EndReason.DELETED, "Session was deleted", now))
+                logger.info("session %s ended (deleted)", session_id, extra={"session": session_id})
+                return
+        raise StoreUnavailable
+
+    async def _made_before(self, request: _Request) -> Session | None:
+        if request.idempotency is None:
+            return None
+        claim = (await self._store.claims()).get(request.idempotency)
+        session = await self._store.read(claim.owner) if claim is not None and claim.owner is not None else None
+        if session is not None and not request.asks_for(session):
+            raise Conflict("This Idempotency-Key was used for another request. Take a new one.")
+        return session
+
+    async def _draft_when_free(self, request: _Request) -> Session:
+        """A session with a slot and, where a relay is announced, ports; waits for those just being given back."""
+        try:
+            return await self._draft(request)
+        except NoCapacity as error:
+            shortage = error
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RELEASE_WAIT_S), aclosing(self._store.changes()) as changes:
+                async for _ in changes:
+                    with suppress(NoCapacity):
+                        return await self._draft(request)
+                    if not await self._slot_is_being_freed(request.resolved.profile.id):
+                        break
+        raise shortage
+
+    async def _slot_is_being_freed(self, profile_id: str) -> bool:
+        return any(
+            session.state is State.ENDED and session.slot is not None and session.slot.profile == profile_id
+            for session in (await self._store.sessions()).values()
+        )
+
+    async def _draft(self, request: _Request) -> Session:
+        profile = request.resolved.profile
+        session_id = str(uuid4())
+        ledger = Ledger(await self._store.claims())
+        slot = choose_slot(profile, session_id, ledger)
+        if slot is None:
+            raise NoCapacity(f"slot for profile {profile.id!r}")
+        relays = await self._routes.relays()
+        ports = choose_ports(relays, ledger, session_id)
+        if relays and ports is None:
+            raise NoCapacity("pair of ports on any relay")
+        now = await self._store.now()
+        length_s = profile.clocks.max_length_s
+        return Session(
+            id=session_id,
+            application=request.resolved.application.id,
+            version=request.resolved.version.version,
+            profile=profile.id,
+            arguments=request.arguments,
+            owner=request.owner,
+            created_at=now,
+            updated_at=now,
+            pending_since=now,
+            expires_at=None if length_s is None else now + length_s,
+            clocks=profile.clocks,
+            slot=slot,
+            ports=ports,
+            backend_secret=self._new_secret(),
+            signaling=profile.signaling,
+            admission=profile.admission,
+            idempotency=request.idempotency,
+        )
+
+    async def _settled(self, session: Session, wait_s: float) -> Session:
+        """The session once it is not pending any more, or as it is after `wait_s`."""
+        if wait_s <= 0 or session.state is not State.PENDING:
+            return session
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s), aclosing(self._store.changes(session.id)) as changes:
+                async for _ in changes:
+                    session = await self._store.read(session.id) or session
+                    if session.state is not State.PENDING:
+                        break
+        return session
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    resolved: Resolved
+    arguments: dict[str, str]
+    owner: str
+    idempotency: str | None
+
+    def asks_for(self, session: Session) -> bool:
+        """Whether this request is the one that made the session."""
+        asked = (self.resolved.application.id, self.resolved.version.version, self.resolved.profile.id, self.arguments)
+        return asked == (session.application, session.version, session.profile, dict(session.arguments))
+
+
+def _idempotency_claim(owner: str, key: str) -> str:
+    """Scoped by principal and operation; hashed, so that a caller's text of any length and form is one short key."""
+    digest = hashlib.sha256(f"{len(owner)}/{owner}/{key}".encode()).hexdigest()
+    return f"idempotency/create/{digest}"

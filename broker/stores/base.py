@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 from broker.core.ledger import Claim
@@ -39,8 +39,8 @@ class Store(Protocol):
         `linger` gives for its key.
         """
 
-    def changes(self, session_id: str | None = None) -> AsyncIterator[frozenset[str]]:
+    def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:
         """Yield the ids of sessions that were written: all (or the one asked for) at once, then after each change.
 
-        Several changes may come as one; none is missed between two steps of one iterator.
+        Several changes may come as one; none is missed between two steps of one iterator. To be closed after use.
         """

@@ -1,0 +1,239 @@
+"""One step of a session: from what is written and what is seen to what shall be written and done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from broker.core.clocks import first_alarm, next_look, viewer_is_present
+from broker.core.ledger import Ledger
+from broker.core.placement import choose_ports
+from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
+from broker.core.slot import Backend, BackendState, SlotRef
+from signaling.routes import RelayInfo, Route, RouteReport, RouteState
+
+ROUTE_ATTEMPTS = 16
+"""So many pairs of ports are tried for one session before it ends: then not a port is at fault but the relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was seen around one session.
+
+    `backend` is the provider's word on its slot: None where the provider does not list it, or, while
+    `backends_known` is False, has not said anything yet. `slot_released`: the provider confirmed the slot's release.
+    `published` is the route that is wanted of relays now, `report` the relay's word on it.
+    """
+
+    backend: Backend | None
+    backends_known: bool
+    slot_released: bool
+    published: Route | None
+    report: RouteReport | None
+    relays: Mapping[str, RelayInfo]
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start the backend of this slot."""
+
+    slot: SlotRef
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Give this slot's backend its session."""
+
+    slot: SlotRef
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Want this route."""
+
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Want no route for this session."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """End the backend of this slot."""
+
+    slot: SlotRef
+
+
+Command = Launch | Activate | Publish | Withdraw | Release
+
+
+def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Command, ...]]:
+    """The session as these facts make it, and what is to be done once it is written.
+
+    Asked again with the same facts, it changes nothing more and gives the same commands; all of them are idempotent.
+    """
+    after = _advance(session, facts, now)
+    if after != session:
+        after = replace(after, updated_at=now)
+    return after, tuple(_commands(after, facts))
+
+
+def next_deadline(session: Session, facts: Facts) -> float | None:
+    """When to step again though nothing was heard; None where only news can move the session."""
+    report = facts.report if facts.report is not None and _concerns(facts.report, session) else None
+    return next_look(session, report, facts.backend)
+
+
+def _advance(session: Session, facts: Facts, now: float) -> Session:
+    if session.state is not State.ENDED and session.wanted is Wanted.ENDED:
+        session = ended(session, EndReason.DELETED, "Session was deleted", now)
+    for move in (_hear_backend, _place, _reroute, _follow_viewer, _settle, _follow_relay, _end_in_time):
+        if session.state is State.ENDED:
+            return _give_back(session, facts)
+        session = move(session, facts, now)
+    return _give_back(session, facts) if session.state is State.ENDED else session
+
+
+def _give_back(session: Session, facts: Facts) -> Session:
+    if session.slot is not None and facts.slot_released:
+        session = replace(session, slot=None)
+    if session.ports is not None and facts.published is None:
+        session = replace(session, ports=None)
+    return session
+
+
+def _hear_backend(session: Session, facts: Facts, now: float) -> Session:
+    backend = facts.backend
+    if backend is None:
+        if facts.backends_known and session.backend is not None:
+            return ended(session, EndReason.BACKEND_FAILED, "The streaming backend is gone", now)
+        return session
+    if backend.state is BackendState.FAILED:
+        return ended(session, EndReason.BACKEND_FAILED, backend.message or "The streaming backend failed", now)
+    if backend.endpoint is not None and backend.endpoint != session.backend:
+        return replace(session, backend=backend.endpoint)
+    return session
+
+
+def _place(session: Session, facts: Facts, now: float) -> Session:
+    """Take ports of a relay; other ones while pending if the relay of the first went away and another is there."""
+    stranded = session.ports is not None and session.ports.relay_id not in facts.relays
+    if session.ports is not None and not (stranded and session.state is State.PENDING):
+        return session
+    ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=session.route_attempts)
+    return session if ports is None else replace(session, ports=ports)
+
+
+def _reroute(session: Session, facts: Facts, now: float) -> Session:
+    """Take another pair of ports when the relay could not bind the first."""
+    report = facts.report
+    if report is None or report.state is not RouteState.FAILED or not _concerns(report, session):
+        return session
+    why = report.error.value if report.error is not None else "no reason given"
+    if session.route_attempts >= ROUTE_ATTEMPTS:
+        return ended(session, EndReason.ROUTE_FAILED, f"The relay could bind none of the ports tried ({why})", now)
+    attempt = session.route_attempts + 1
+    ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=attempt, avoid=session.ports)
+    if ports is None:
+        return ended(session, EndReason.NO_CAPACITY, f"The relay could not bind its ports ({why}), none is left", now)
+    since = now if session.state is State.READY else session.pending_since
+    return replace(session, state=State.PENDING, pending_since=since, ports=ports, route_attempts=attempt)
+
+
+def _concerns(report: RouteReport, session: Session) -> bool:
+    return session.ports is not None and (report.relay_id, report.signaling_port, report.media_port) == (
+        session.ports.relay_id,
+        session.ports.signaling_port,
+        session.ports.media_port,
+    )
+
+
+def _follow_relay(session: Session, facts: Facts, now: float) -> Session:
+    """Remember since when a ready session's relay is not announced."""
+    missing = session.state is State.READY and session.ports is not None and session.ports.relay_id not in facts.relays
+    if missing == (session.relay_missing_since is not None):
+        return session
+    return replace(session, relay_missing_since=now if missing else None)
+
+
+def _follow_viewer(session: Session, facts: Facts, now: float) -> Session:
+    """Write down when viewers come and when the last one has gone. No report is no news."""
+    if facts.report is None or not _concerns(facts.report, session):
+        return session
+    present = viewer_is_present(facts.report, now)
+    if present == session.viewer_present:
+        return session
+    first = session.first_viewer_at if session.first_viewer_at is not None else now
+    return replace(session, viewer_present=present, first_viewer_at=first, last_viewer_at=now)
+
+
+def _settle(session: Session, facts: Facts, now: float) -> Session:
+    """Name what a pending session waits for, or find it ready."""
+    if session.state is State.READY:
+        return session
+    phase = _waits_for(session, facts)
+    if phase is not None:
+        return replace(session, phase=phase, message=f"Session is being prepared: {_TELLS[phase]}")
+    return replace(
+        session,
+        state=State.READY,
+        phase=None,
+        message="Session is active",
+        ready_at=session.ready_at if session.ready_at is not None else now,
+        last_viewer_at=now if session.first_viewer_at is not None else None,
+    )
+
+
+_TELLS = {
+    Phase.QUEUED: "waiting for a free slot",
+    Phase.PLACING: "waiting for a relay with free ports",
+    Phase.STARTING: "starting the streaming backend",
+    Phase.ROUTING: "opening the route",
+}
+
+
+def _waits_for(session: Session, facts: Facts) -> Phase | None:
+    backend, report = facts.backend, facts.report
+    if session.slot is None:
+        return Phase.QUEUED
+    if session.ports is None:
+        return Phase.PLACING
+    if backend is None or backend.state is not BackendState.CLAIMED or backend.session_id != session.id:
+        return Phase.STARTING
+    active = report is not None and report.state is RouteState.ACTIVE and _concerns(report, session)
+    if not active or facts.published is None or facts.published != session.route:
+        return Phase.ROUTING
+    return None
+
+
+def _end_in_time(session: Session, facts: Facts, now: float) -> Session:
+    alarm = first_alarm(session, facts.backend)
+    return session if alarm is None or now < alarm.at else ended(session, alarm.reason, alarm.message, now)
+
+
+def _commands(session: Session, facts: Facts) -> list[Command]:
+    if session.state is State.ENDED:
+        return _commands_after_end(session, facts)
+    commands: list[Command] = []
+    if session.slot is not None and facts.backends_known:
+        if facts.backend is None:
+            commands.append(Launch(session.slot))
+        elif facts.backend.state is BackendState.IDLE:
+            commands.append(Activate(session.slot))
+    if session.route is not None and session.route != facts.published:
+        commands.append(Publish(session.route))
+    return commands
+
+
+def _commands_after_end(session: Session, facts: Facts) -> list[Command]:
+    commands: list[Command] = []
+    if facts.published is not None:
+        commands.append(Withdraw(session.id))
+    if session.slot is not None:
+        commands.append(Release(session.slot))
+    return commands

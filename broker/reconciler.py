@@ -1,0 +1,213 @@
+"""Makes true what is wanted: one task per session that gathers facts, steps the session and carries out commands.
+
+There is no other path: a create, a delete, a restart of the broker and a lost backend are all "facts changed".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from broker.core.catalog import Catalog, Resolved
+from broker.core.ledger import Ledger, lingering
+from broker.core.session import Session, State
+from broker.core.slot import Backend, BackendState
+from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
+from broker.errors import NotFound
+from broker.providers.base import Activation, LaunchOrder, Provider
+from broker.stores.base import Store, WriteRace
+from signaling.routes import RelayInfo, RouteReport
+from signaling.table import RouteTable
+
+logger = logging.getLogger(__name__)
+
+_RETRY_FIRST_S = 0.1
+_RETRY_MOST_S = 5.0
+_LONGEST_SLEEP_S = 30.0
+"""A session is looked at so often at least, so that a clock set anew is noticed."""
+
+
+@dataclass(eq=False, slots=True)
+class _Work:
+    """What a session's task is woken by, and what it remembers between steps."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    slot_id: str | None = None
+    slot_released: bool = False
+
+
+class Reconciler:
+    """Runs the providers and follows sessions, backends and routes. `providers` are keyed as profiles name them."""
+
+    def __init__(self, store: Store, routes: RouteTable, providers: Mapping[str, Provider], catalog: Catalog) -> None:
+        self._store = store
+        self._routes = routes
+        self._providers = providers
+        self._catalog = catalog
+        self._work: dict[str, _Work] = {}
+        self._session_of_slot: dict[str, str] = {}
+        self._backends: dict[str, Mapping[str, Backend]] = {}
+        self._reports: Mapping[str, RouteReport] = {}
+        self._relays: Mapping[str, RelayInfo] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; the providers then end their backends."""
+        async with asyncio.TaskGroup() as group:
+            for name, provider in self._providers.items():
+                group.create_task(provider.run(), name=f"provider {name}")
+                group.create_task(self._follow_backends(name, provider), name=f"backends of {name}")
+            group.create_task(self._follow_routes(), name="routes")
+            group.create_task(self._follow_sessions(), name="sessions")
+
+    async def _follow_sessions(self) -> None:
+        async with asyncio.TaskGroup() as group, aclosing(self._store.changes()) as changes:
+            async for session_ids in changes:
+                self._wake(session_ids)
+                for session_id in session_ids - self._work.keys():
+                    self._work[session_id] = work = _Work()
+                    group.create_task(self._keep(session_id, work), name=f"session {session_id}")
+
+    async def _follow_backends(self, name: str, provider: Provider) -> None:
+        async for backends in provider.observe():
+            before = self._backends.get(name)
+            self._backends[name] = backends
+            if before is None:
+                self._wake(self._work)
+            else:
+                changed = [slot for slot in before.keys() | backends.keys() if before.get(slot) != backends.get(slot)]
+                self._wake(self._session_of_slot[slot] for slot in changed if slot in self._session_of_slot)
+
+    async def _follow_routes(self) -> None:
+        async for _ in self._routes.changes():
+            before, self._reports = self._reports, await self._routes.reports()
+            relays_before, self._relays = self._relays, await self._routes.relays()
+            if self._relays != relays_before:
+                self._wake(self._work)
+            else:
+                either = before.keys() | self._reports.keys()
+                self._wake(key for key in either if before.get(key) != self._reports.get(key))
+
+    def _wake(self, session_ids: Iterable[str]) -> None:
+        for session_id in session_ids:
+            work = self._work.get(session_id)
+            if work is not None:
+                work.wake.set()
+
+    async def _keep(self, session_id: str, work: _Work) -> None:
+        """A session's task: converges at each piece of news and each deadline until nothing is left to do."""
+        failures = 0
+        try:
+            while True:
+                work.wake.clear()
+                try:
+                    deadline = await self._converge(session_id, work)
+                    failures = 0
+                except _Finished:
+                    return
+                except WriteRace:
+                    work.wake.set()
+                    deadline = None
+                except Exception:
+                    logger.exception("a session did not converge and is tried again", extra={"session": session_id})
+                    failures += 1
+                    await asyncio.sleep(min(_RETRY_FIRST_S * 2**failures, _RETRY_MOST_S))
+                    work.wake.set()
+                    deadline = None
+                await self._sleep(work, deadline)
+        finally:
+            del self._work[session_id]
+            if work.slot_id is not None:
+                self._session_of_slot.pop(work.slot_id, None)
+
+    async def _sleep(self, work: _Work, deadline: float | None) -> None:
+        await asyncio.sleep(0)
+        left = _LONGEST_SLEEP_S if deadline is None else deadline - await self._store.now()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(max(left, 0), _LONGEST_SLEEP_S)):
+                await work.wake.wait()
+
+    async def _converge(self, session_id: str, work: _Work) -> float | None:
+        """Gather facts, step, write, carry out; returns the next deadline. Raises _Finished, WriteRace."""
+        session = await self._store.read(session_id)
+        if session is None or session.forget_at is not None:
+            raise _Finished
+        if session.slot is not None and work.slot_id is None:
+            work.slot_id = session.slot.id
+            self._session_of_slot[session.slot.id] = session_id
+        facts = await self._facts(session, work)
+        now = await self._store.now()
+        after, commands = step(session, facts, now)
+        if after != session:
+            after = await self._store.write(after, linger=lingering(session, after, now))
+            _tell(session, after)
+        for command in commands:
+            await self._carry_out(command, after, work)
+        return next_deadline(after, facts)
+
+    async def _facts(self, session: Session, work: _Work) -> Facts:
+        backend, known = None, False
+        if session.slot is not None and session.slot.provider in self._backends:
+            known = True
+            backend = self._backends[session.slot.provider].get(session.slot.id)
+            if backend is None and session.state is not State.ENDED:
+                backend = self._why_never(session)
+        return Facts(
+            backend=backend,
+            backends_known=known,
+            slot_released=work.slot_released,
+            published=(await self._routes.routes()).get(session.id),
+            report=(await self._routes.reports()).get(session.id),
+            relays=await self._routes.relays(),
+            ledger=Ledger(await self._store.claims()),
+        )
+
+    def _why_never(self, session: Session) -> Backend | None:
+        """A failed backend in the place of one that can never be launched, since the catalog has changed."""
+        try:
+            self._resolve(session)
+        except NotFound as error:
+            return Backend(BackendState.FAILED, message=str(error))
+        return None
+
+    def _resolve(self, session: Session) -> Resolved:
+        return self._catalog.resolve(session.application, session.version, session.profile)
+
+    async def _carry_out(self, command: Command, session: Session, work: _Work) -> None:
+        match command:
+            case Launch(slot):
+                order = LaunchOrder(
+                    self._resolve(session).profile, session.application, session.version, session.arguments
+                )
+                await self._providers[slot.provider].launch(slot, order)
+            case Activate(slot):
+                activation = Activation(session.id, session.arguments, session.backend_secret)
+                await self._providers[slot.provider].activate(slot, activation)
+            case Publish(route):
+                await self._routes.publish(route)
+            case Withdraw(session_id):
+                await self._routes.withdraw(session_id)
+                work.wake.set()
+            case Release(slot):
+                await self._providers[slot.provider].release(slot)
+                work.slot_released = True
+                work.wake.set()
+            case _:
+                assert_never(command)
+
+
+class _Finished(Exception):
+    """The session has ended and holds nothing any more, or is not there."""
+
+
+def _tell(before: Session, after: Session) -> None:
+    """Log how a session moved on."""
+    extra = {"session": after.id, "profile": after.profile, "application": after.application}
+    if after.state is State.ENDED and before.state is not State.ENDED:
+        reason = after.end_reason.value if after.end_reason is not None else ""
+        logger.info("session %s ended (%s): %s", after.id, reason, after.message, extra=extra)
+    elif (before.state, before.phase) != (after.state, after.phase):
+        logger.info("session %s is %s", after.id, after.phase or after.state, extra=extra)

@@ -1,0 +1,84 @@
+"""The session store of one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
+from heapq import heappop, heappush
+
+from broker.changes import ChangeFeed
+from broker.core.ledger import Claim, claims_of
+from broker.core.session import Session
+from broker.stores.base import WriteRace
+
+
+class MemoryStore:
+    """Sessions and claims in dictionaries. No method waits for anything, so each is one step to everybody else."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._claims: dict[str, Claim] = {}
+        self._due_sessions: list[tuple[float, str]] = []
+        self._due_claims: list[tuple[float, str]] = []
+        self._changes = ChangeFeed()
+
+    async def now(self) -> float:
+        return self._clock()
+
+    async def read(self, session_id: str) -> Session | None:
+        self._forget_what_is_due()
+        return self._sessions.get(session_id)
+
+    async def sessions(self) -> Mapping[str, Session]:
+        self._forget_what_is_due()
+        return dict(self._sessions)
+
+    async def claims(self) -> Mapping[str, Claim]:
+        self._forget_what_is_due()
+        return dict(self._claims)
+
+    async def write(self, session: Session, *, linger: Mapping[str, float] | None = None) -> Session:
+        self._forget_what_is_due()
+        stored = self._sessions.get(session.id)
+        if session.revision != (stored.revision if stored is not None else 0):
+            raise WriteRace(f"session {session.id} was written by someone else")
+        held = claims_of(session)
+        for key in held:
+            claim = self._claims.get(key)
+            if claim is not None and claim.owner != session.id:
+                raise WriteRace(f"{key} is taken")
+        for key in (claims_of(stored) if stored is not None else frozenset()) - held:
+            self._give_up(key, (linger or {}).get(key))
+        self._claims.update({key: Claim(session.id) for key in held})
+        written = replace(session, revision=session.revision + 1)
+        self._sessions[session.id] = written
+        if written.forget_at is not None:
+            heappush(self._due_sessions, (written.forget_at, written.id))
+        self._changes.fire(session.id)
+        return written
+
+    def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:
+        return self._changes.follow(session_id, self._sessions if session_id is None else (session_id,))
+
+    def _give_up(self, key: str, until: float | None) -> None:
+        if until is None:
+            del self._claims[key]
+        else:
+            self._claims[key] = Claim(None, until)
+            heappush(self._due_claims, (until, key))
+
+    def _forget_what_is_due(self) -> None:
+        now = self._clock()
+        while self._due_claims and self._due_claims[0][0] <= now:
+            until, key = heappop(self._due_claims)
+            if self._claims.get(key) == Claim(None, until):
+                del self._claims[key]
+        while self._due_sessions and self._due_sessions[0][0] <= now:
+            _, session_id = heappop(self._due_sessions)
+            session = self._sessions.get(session_id)
+            if session is not None and session.forget_at is not None and session.forget_at <= now:
+                del self._sessions[session_id]
+                for key in claims_of(session):
+                    del self._claims[key]

@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+from broker.core.clocks import first_alarm, next_look, viewer_is_present
+from broker.core.session import EndReason, Session, State, ended
+from broker.core.slot import Activity, Backend, BackendState
+from tests.broker.samples import CLOCKS, claimed_backend, make_report, make_session, with_ports
+
+
+def ready_session() -> Session:
+    return replace(with_ports(make_session()), state=State.READY, phase=None, ready_at=1010.0)
+
+
+def reason_and_time(session: Session, backend: Backend | None = None) -> tuple[EndReason, float] | None:
+    alarm = first_alarm(session, backend)
+    return None if alarm is None else (alarm.reason, alarm.at)
+
+
+def test_open_signaling_is_a_viewer() -> None:
+    ports = with_ports(make_session()).ports
+    assert ports is not None
+    assert viewer_is_present(make_report(ports, signaling_open=1), 1e9)
+    assert not viewer_is_present(make_report(ports), 1000.0)
+
+
+def test_media_is_a_viewer_for_fifteen_seconds() -> None:
+    ports = with_ports(make_session()).ports
+    assert ports is not None
+    report = make_report(ports, last_client_packet_at=1000.0)
+    assert viewer_is_present(report, 1014.9)
+    assert not viewer_is_present(report, 1015.0)
+
+
+def test_a_session_without_ports_waits_for_its_placement_only() -> None:
+    assert reason_and_time(make_session()) == (EndReason.NO_CAPACITY, 1005.0)
+
+
+def test_a_session_without_slot_waits_in_the_queue() -> None:
+    assert reason_and_time(replace(make_session(), slot=None)) == (EndReason.QUEUE_TIMEOUT, 1005.0)
+
+
+def test_a_placed_session_has_time_to_start() -> None:
+    assert reason_and_time(with_ports(make_session())) == (EndReason.START_TIMEOUT, 1060.0)
+
+
+def test_the_start_clock_runs_anew_when_a_session_is_pending_again() -> None:
+    session = replace(with_ports(make_session()), pending_since=1500.0)
+    assert reason_and_time(session) == (EndReason.START_TIMEOUT, 1560.0)
+
+
+def test_a_ready_session_waits_for_its_first_viewer() -> None:
+    assert reason_and_time(ready_session()) == (EndReason.NEVER_CONNECTED, 1130.0)
+
+
+def test_no_clock_runs_while_a_viewer_is_present() -> None:
+    assert first_alarm(replace(ready_session(), first_viewer_at=1020.0, viewer_present=True), None) is None
+
+
+def test_a_viewer_who_left_may_come_back_for_a_while() -> None:
+    session = replace(ready_session(), first_viewer_at=1020.0, last_viewer_at=1100.0)
+    assert reason_and_time(session) == (EndReason.DISCONNECTED, 1130.0)
+
+
+def test_the_longest_length_ends_a_session_in_any_state() -> None:
+    assert reason_and_time(replace(make_session(), expires_at=1001.0)) == (EndReason.MAX_LENGTH, 1001.0)
+    watched = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, expires_at=2000.0)
+    assert reason_and_time(watched) == (EndReason.MAX_LENGTH, 2000.0)
+
+
+def test_idle_counts_from_the_last_input_or_the_first_viewer() -> None:
+    session = replace(
+        ready_session(), first_viewer_at=1020.0, viewer_present=True, clocks=replace(CLOCKS, idle_s=100.0)
+    )
+    assert reason_and_time(session, replace(claimed_backend(), activity=Activity(None))) == (EndReason.IDLE, 1120.0)
+    assert reason_and_time(session, replace(claimed_backend(), activity=Activity(1500.0))) == (EndReason.IDLE, 1600.0)
+
+
+def test_idle_is_not_judged_where_the_backend_does_not_tell() -> None:
+    session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, clocks=replace(CLOCKS, idle_s=1.0))
+    assert first_alarm(session, claimed_backend()) is None
+    assert first_alarm(session, None) is None
+
+
+def test_a_relay_may_be_away_for_the_reconnect_grace() -> None:
+    session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, relay_missing_since=1200.0)
+    assert reason_and_time(session) == (EndReason.RELAY_LOST, 1230.0)
+
+
+def test_media_without_signaling_is_looked_at_again_when_it_would_count_no_more() -> None:
+    session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True)
+    assert session.ports is not None
+    assert next_look(session, make_report(session.ports, last_client_packet_at=1100.0), None) == 1115.0
+    with_signaling = make_report(session.ports, last_client_packet_at=1100.0, signaling_open=1)
+    assert next_look(session, with_signaling, None) is None
+
+
+def test_the_next_look_is_at_the_first_alarm() -> None:
+    assert next_look(ready_session(), None, Backend(BackendState.CLAIMED)) == 1130.0
+
+
+def test_nobody_looks_at_an_ended_session() -> None:
+    assert next_look(ended(make_session(), EndReason.DELETED, "", 1.0), None, None) is None

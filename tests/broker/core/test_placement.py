@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.core.ledger import Claim, Ledger, port_claim
+from broker.core.placement import choose_ports, choose_slot
+from broker.core.slot import slot_claim
+from signaling.routes import PortRange, RelayInfo
+from tests.broker.samples import RELAY, SESSION_ID, make_profile, session_id
+
+NOTHING = Ledger({})
+
+
+def claims_on_relay(relay: RelayInfo, *ports: int) -> dict[str, Claim]:
+    return {port_claim(relay.id, port): Claim(f"owner of {port}") for port in ports}
+
+
+def test_the_first_free_slot_is_chosen() -> None:
+    taken = Ledger({slot_claim("process", "default", 0): Claim("other")})
+    slot = choose_slot(make_profile(slots=2), SESSION_ID, taken)
+    assert slot is not None
+    assert (slot.provider, slot.profile, slot.number) == ("process", "default", 1)
+
+
+def test_the_same_slot_has_another_id_for_another_session() -> None:
+    first = choose_slot(make_profile(), "11111111-1f0a-4a5b-9c3d-7e6f5a4b3c2d", NOTHING)
+    second = choose_slot(make_profile(), "22222222-1f0a-4a5b-9c3d-7e6f5a4b3c2d", NOTHING)
+    assert first is not None and second is not None
+    assert first.claim == second.claim
+    assert first.id != second.id
+
+
+def test_no_slot_is_chosen_when_all_are_taken() -> None:
+    taken = Ledger({slot_claim("process", "default", number): Claim("other") for number in range(2)})
+    assert choose_slot(make_profile(slots=2), SESSION_ID, taken) is None
+
+
+def test_no_ports_are_chosen_without_a_relay() -> None:
+    assert choose_ports({}, NOTHING, SESSION_ID) is None
+
+
+def test_clients_are_told_the_relays_own_host() -> None:
+    ports = choose_ports({"relay-a": replace(RELAY, host="relay.example")}, NOTHING, SESSION_ID)
+    assert ports is not None
+    assert (ports.relay_id, ports.host) == ("relay-a", "relay.example")
+
+
+def test_the_emptier_relay_is_taken() -> None:
+    other = replace(RELAY, id="relay-b", capacity=2)
+    ledger = Ledger(claims_on_relay(RELAY, 31000, 31002) | claims_on_relay(other, 31000))
+    ports = choose_ports({"relay-a": RELAY, "relay-b": other}, ledger, SESSION_ID)
+    assert ports is not None and ports.relay_id == "relay-a"
+
+
+def test_a_draining_or_full_relay_takes_no_session() -> None:
+    draining = replace(RELAY, draining=True)
+    closed = replace(RELAY, id="relay-b", capacity=0)
+    full = replace(RELAY, id="relay-c", capacity=1)
+    relays = {relay.id: relay for relay in (draining, closed, full)}
+    assert choose_ports(relays, Ledger(claims_on_relay(full, 31000, 31001)), SESSION_ID) is None
+
+
+def test_a_relay_without_ports_left_is_passed_over() -> None:
+    crowded = replace(RELAY, ports=PortRange(31000, 31001))
+    other = replace(RELAY, id="relay-b")
+    lingering = {port_claim("relay-a", 31001): Claim(None, 5.0)}
+    ports = choose_ports({"relay-a": crowded, "relay-b": other}, Ledger(lingering), SESSION_ID)
+    assert ports is not None and ports.relay_id == "relay-b"
+
+
+def test_a_pair_known_to_be_taken_is_avoided() -> None:
+    relays = {"relay-a": replace(RELAY, ports=PortRange(31000, 31001))}
+    first = choose_ports(relays, NOTHING, SESSION_ID)
+    assert first is not None
+    assert choose_ports(relays, NOTHING, SESSION_ID, avoid=first) is None
+
+
+def test_another_attempt_starts_elsewhere() -> None:
+    relays = {"relay-a": replace(RELAY, ports=PortRange(31000, 31999))}
+    assert choose_ports(relays, NOTHING, SESSION_ID) != choose_ports(relays, NOTHING, SESSION_ID, attempt=1)
+
+
+@given(
+    st.integers(0, 2**16 - 1),
+    st.integers(0, 20),
+    st.integers(31000, 31003),
+    st.integers(1, 12),
+    st.sets(st.integers(31000, 31016)),
+)
+def test_a_pair_is_free_and_in_range_or_no_pair_is_free(
+    number: int, attempt: int, low: int, width: int, taken: set[int]
+) -> None:
+    relay = replace(RELAY, ports=PortRange(low, low + width), capacity=1000)
+    ports = choose_ports({relay.id: relay}, Ledger(claims_on_relay(relay, *taken)), session_id(number), attempt=attempt)
+    free_pairs = [p for p in range(low, low + width, 2) if p not in taken and p + 1 not in taken]
+    assert (ports is None) == (not free_pairs)
+    if ports is not None:
+        assert ports.signaling_port in free_pairs
+        assert ports.media_port == ports.signaling_port + 1
