@@ -1,4 +1,4 @@
-"""What media tests share: a media port on loopback, ICE agents, and STUN by hand."""
+"""What media tests share: a media port on loopback, plain sockets and ICE agents at its two ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from unittest.mock import patch
 
 import aioice
-from aioice import stun
 
 from signaling.core.media_path import IceCredentials, Side, TransportAddress
 from signaling.metrics import MediaDrop, RelayCounters
@@ -19,13 +18,10 @@ from signaling.routes import Endpoint, Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory
 from signaling.udp import UdpMediaPort, UdpViewerPath
+from tests.signaling.stun_messages import BACKEND, CLIENT
 
-CLIENT = IceCredentials("clie", "client-password-client")
-BACKEND = IceCredentials("back", "backend-password-backend")
 RELAY_HOST = "127.0.0.1"
 BACKEND_HOST = "127.0.0.2"
-DTLS = bytes([22]) + b"dtls record"
-SRTP = bytes([128]) + b"media"
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM, host: str = RELAY_HOST) -> int:
@@ -123,29 +119,6 @@ async def media_rig(
         peers.callback(backend.close)
         peers.callback(port.close)
         yield Rig(port, counters, backend, TransportAddress(host, route.media_port), peers)
-
-
-def request(
-    *, to: IceCredentials = BACKEND, by: IceCredentials = CLIENT, transaction_id: bytes | None = None, pwd: str = ""
-) -> bytes:
-    """A Binding request, authenticated as RFC 8445 §7.2.2 says."""
-    message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST, transaction_id)
-    message.attributes["USERNAME"] = f"{to.ufrag}:{by.ufrag}"
-    message.attributes["PRIORITY"] = 1853824767
-    message.add_message_integrity((pwd or to.pwd).encode())
-    return bytes(message)
-
-
-def response(to_request: bytes, pwd: str, *, kind: stun.Class = stun.Class.RESPONSE) -> bytes:
-    """The answer to a request, signed with `pwd`."""
-    message = stun.Message(stun.Method.BINDING, kind, transaction_of(to_request))
-    message.attributes["XOR-MAPPED-ADDRESS"] = ("192.0.2.1", 1)
-    message.add_message_integrity(pwd.encode())
-    return bytes(message)
-
-
-def transaction_of(datagram: bytes) -> bytes:
-    return datagram[8:20]
 
 
 async def gathered(host: str, *, controlling: bool) -> aioice.Connection:

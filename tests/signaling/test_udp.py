@@ -13,22 +13,17 @@ from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory
 from signaling.udp import UdpMediaPort
 from tests.signaling.media_rig import (
-    BACKEND,
     BACKEND_HOST,
-    CLIENT,
-    DTLS,
     RELAY_HOST,
-    SRTP,
     Peer,
     Rig,
     credentials_of,
     gathered,
     introduce,
     media_rig,
-    request,
-    response,
     until,
 )
+from tests.signaling.stun_messages import BACKEND, CLIENT, DTLS, SRTP, request, response
 
 
 async def confirm(rig: Rig, client: Peer, *, pwd: str = CLIENT.pwd) -> TransportAddress:

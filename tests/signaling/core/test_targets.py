@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signaling.core.media_path import TransportAddress
+from signaling.core.targets import BackendTargets
+
+FALLBACK = TransportAddress("127.0.0.2", 47001)
+A, B, C = (TransportAddress("127.0.0.2", port) for port in (1, 2, 3))
+
+
+def test_port_of_the_backend_is_asked_while_nothing_was_learned() -> None:
+    assert BackendTargets(FALLBACK).asked_for("abcd") == (FALLBACK,)
+    assert BackendTargets(FALLBACK).asked_for(None) == (FALLBACK,)
+
+
+def test_candidates_of_the_ufrag_are_asked_before_others() -> None:
+    targets = BackendTargets(FALLBACK)
+    targets.learn(A, "aaaa")
+    targets.learn(B, "bbbb")
+    assert targets.asked_for("bbbb") == (B,)
+    assert targets.asked_for("cccc") == (A, B)
+    targets.learn(C, None)
+    assert targets.asked_for("cccc") == (C,)
+    assert targets.asked_for(None) == (C,)
+    targets.learn(C, "bbbb")
+    assert targets.asked_for("bbbb") == (B, C)
+
+
+def test_only_a_ufrag_known_to_be_elsewhere_contradicts_a_lock() -> None:
+    targets = BackendTargets(FALLBACK)
+    targets.learn(A, "aaaa")
+    targets.learn(B, None)
+    assert targets.contradicts(B, "aaaa")
+    assert not targets.contradicts(A, "aaaa")
+    assert not targets.contradicts(A, "bbbb")
+    assert not targets.contradicts(A, None)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.sampled_from(["a", "b", None])), max_size=80))
+def test_targets_are_bounded_distinct_and_the_newest(learned: list[tuple[int, str | None]]) -> None:
+    targets = BackendTargets(FALLBACK, limit=4)
+    for port, ufrag in learned:
+        targets.learn(TransportAddress("127.0.0.2", port), ufrag)
+    for ufrag in ("a", "b", "z", None):
+        asked = targets.asked_for(ufrag)
+        assert 1 <= len(asked) == len(set(asked)) <= 4
+    if learned:
+        port, ufrag = learned[-1]
+        assert targets.asked_for(ufrag)[-1] == TransportAddress("127.0.0.2", port)
