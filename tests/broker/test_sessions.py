@@ -1,0 +1,207 @@
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from broker.core.session import EndReason, RelayPorts, Session, State, ended
+from broker.errors import Conflict, NoCapacity, NotFound, StoreUnavailable
+from broker.sessions import Sessions
+from broker.stores.base import WriteRace
+from broker.stores.memory import MemoryStore
+from signaling.routes import PortRange
+from signaling.table import MemoryRouteTable
+from tests.broker.samples import CLOCKS, RELAY, make_profile, make_resolved, session_id
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def routes() -> MemoryRouteTable:
+    return MemoryRouteTable()
+
+
+@pytest.fixture
+def sessions(store: MemoryStore, routes: MemoryRouteTable) -> Sessions:
+    return Sessions(store, routes)
+
+
+async def make_ready(store: MemoryStore, session: Session) -> None:
+    await store.write(replace(session, state=State.READY, phase=None))
+
+
+async def test_a_new_session_holds_a_slot_and_a_pair_of_ports(sessions: Sessions, routes: MemoryRouteTable) -> None:
+    await routes.announce(RELAY)
+    clocks = replace(CLOCKS, max_length_s=60.0)
+    session = await sessions.create(make_resolved(make_profile(clocks=clocks)), {"stage": "a.usd"}, owner="me")
+    assert session.state is State.PENDING
+    assert session.slot is not None and session.slot.profile == "default"
+    assert isinstance(session.ports, RelayPorts)
+    assert (session.owner, session.arguments, session.clocks) == ("me", {"stage": "a.usd"}, clocks)
+    assert session.expires_at == session.created_at + 60.0
+    assert len(session.backend_secret) >= 32
+
+
+async def test_two_sessions_share_nothing(sessions: Sessions, routes: MemoryRouteTable) -> None:
+    await routes.announce(RELAY)
+    resolved = make_resolved(make_profile())
+    first = await sessions.create(resolved, {}, owner="me")
+    second = await sessions.create(resolved, {}, owner="me")
+    assert first.slot is not None and second.slot is not None and first.ports is not None and second.ports is not None
+    assert first.slot.claim != second.slot.claim
+    assert {first.ports.signaling_port, first.ports.media_port}.isdisjoint(
+        {second.ports.signaling_port, second.ports.media_port}
+    )
+    assert first.backend_secret != second.backend_secret
+
+
+async def test_a_session_is_made_while_no_relay_is_announced(sessions: Sessions) -> None:
+    assert (await sessions.create(make_resolved(make_profile()), {}, owner="me")).ports is None
+
+
+async def test_nothing_is_allocated_when_all_slots_are_taken(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(make_profile(slots=1))
+    await sessions.create(resolved, {}, owner="me")
+    before = await store.claims()
+    with pytest.raises(NoCapacity) as refusal:
+        await sessions.create(resolved, {}, owner="me")
+    assert refusal.value.retry_after_s > 0
+    assert "default" in str(refusal.value)
+    assert await store.claims() == before
+    assert len(await store.sessions()) == 1
+
+
+async def test_nothing_is_allocated_when_no_ports_are_left(
+    sessions: Sessions, store: MemoryStore, routes: MemoryRouteTable
+) -> None:
+    await routes.announce(replace(RELAY, ports=PortRange(31000, 31001)))
+    resolved = make_resolved(make_profile())
+    await sessions.create(resolved, {}, owner="me")
+    with pytest.raises(NoCapacity):
+        await sessions.create(resolved, {}, owner="me")
+    assert len(await store.sessions()) == 1
+
+
+async def test_many_at_once_get_as_many_slots_as_there_are(sessions: Sessions, routes: MemoryRouteTable) -> None:
+    await routes.announce(replace(RELAY, ports=PortRange(31000, 31099), capacity=100))
+    resolved = make_resolved(make_profile(slots=7))
+    asked = (sessions.create(resolved, {}, owner="me") for _ in range(20))
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(result, Session) for result in results) == 7
+    assert sum(isinstance(result, NoCapacity) for result in results) == 13
+
+
+async def test_a_slot_that_is_being_given_back_is_waited_for(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(make_profile(slots=1))
+    first = await sessions.create(resolved, {}, owner="me")
+    await sessions.end(first.id)
+    waiting = asyncio.create_task(sessions.create(resolved, {}, owner="me"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    over = await store.read(first.id)
+    assert over is not None
+    await store.write(replace(over, slot=None))
+    async with asyncio.timeout(5):
+        assert (await waiting).slot is not None
+
+
+async def test_a_second_create_with_the_same_key_is_the_same_session(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(make_profile())
+    first = await sessions.create(resolved, {"stage": "a"}, owner="me", idempotency_key="k")
+    assert await sessions.create(resolved, {"stage": "a"}, owner="me", idempotency_key="k") == first
+    assert len(await store.sessions()) == 1
+
+
+async def test_creates_with_one_key_at_once_make_one_session(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(make_profile(slots=10))
+    made = await asyncio.gather(*(sessions.create(resolved, {}, owner="me", idempotency_key="k") for _ in range(10)))
+    assert len({session.id for session in made}) == 1
+    assert len(await store.sessions()) == 1
+
+
+async def test_a_key_used_for_another_request_is_refused(sessions: Sessions) -> None:
+    resolved = make_resolved(make_profile())
+    await sessions.create(resolved, {"stage": "a"}, owner="me", idempotency_key="k")
+    with pytest.raises(Conflict):
+        await sessions.create(resolved, {"stage": "b"}, owner="me", idempotency_key="k")
+
+
+async def test_the_same_key_of_another_owner_is_another_key(sessions: Sessions) -> None:
+    resolved = make_resolved(make_profile())
+    first = await sessions.create(resolved, {}, owner="me", idempotency_key="k")
+    assert (await sessions.create(resolved, {}, owner="you", idempotency_key="k")).id != first.id
+
+
+async def test_a_create_that_waits_returns_the_session_ready(sessions: Sessions, store: MemoryStore) -> None:
+    waiting = asyncio.create_task(sessions.create(make_resolved(make_profile()), {}, owner="me", wait_s=20))
+    async with asyncio.timeout(5), aclosing(store.changes()) as changes:
+        async for _ in changes:
+            if made := await sessions.list():
+                break
+    await make_ready(store, made[0])
+    async with asyncio.timeout(5):
+        assert (await waiting).state is State.READY
+
+
+async def test_a_wait_is_bounded(sessions: Sessions) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, owner="me", wait_s=0.01)
+    assert session.state is State.PENDING
+    assert (await sessions.get(session.id, wait_s=0.01)).state is State.PENDING
+
+
+async def test_a_get_that_waits_returns_at_the_end_of_the_session(sessions: Sessions) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, owner="me")
+    waiting = asyncio.create_task(sessions.get(session.id, wait_s=20))
+    await asyncio.sleep(0)
+    await sessions.end(session.id)
+    async with asyncio.timeout(5):
+        assert (await waiting).end_reason is EndReason.DELETED
+
+
+async def test_an_unknown_session_is_named(sessions: Sessions) -> None:
+    with pytest.raises(NotFound, match=session_id(1)):
+        await sessions.get(session_id(1))
+    with pytest.raises(NotFound):
+        await sessions.end(session_id(1))
+
+
+async def test_a_deleted_session_is_listed_no_more_and_can_be_read(sessions: Sessions) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, owner="me")
+    await sessions.end(session.id)
+    assert await sessions.list() == []
+    assert (await sessions.get(session.id)).end_reason is EndReason.DELETED
+    with pytest.raises(NotFound):
+        await sessions.end(session.id)
+
+
+async def test_sessions_are_listed_oldest_first(routes: MemoryRouteTable) -> None:
+    times = iter(range(1000, 2000))
+    sessions = Sessions(MemoryStore(lambda: float(next(times))), routes)
+    made = [await sessions.create(make_resolved(make_profile(slots=5)), {}, owner="me") for _ in range(5)]
+    assert [session.id for session in await sessions.list()] == [session.id for session in made]
+
+
+class RacedStore(MemoryStore):
+    """A store in which someone else is always first."""
+
+    async def write(self, session: Session, *, linger: object = None) -> Session:
+        raise WriteRace("too late")
+
+
+async def test_a_race_lost_too_often_is_said_and_not_hidden(routes: MemoryRouteTable) -> None:
+    with pytest.raises(StoreUnavailable):
+        await Sessions(RacedStore(), routes).create(make_resolved(make_profile()), {}, owner="me")
+
+
+async def test_an_end_is_written_over_a_concurrent_step(sessions: Sessions, store: MemoryStore) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, owner="me")
+    ends = asyncio.create_task(sessions.end(session.id))
+    await store.write(replace(session, message="meanwhile"))
+    await ends
+    stored = await store.read(session.id)
+    assert stored is not None and stored.state is State.ENDED
+    assert ended(stored, EndReason.IDLE, "", 0.0) == stored
