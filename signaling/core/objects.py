@@ -11,6 +11,9 @@ from signaling.core.spans import Edit, Kind, Node, View
 
 _ICE_URI = re.compile(r"\s*(?:stun|turn)s?:", re.IGNORECASE)
 _NULLED = ("relatedaddress", "relatedport", "raddr", "rport", "tcptype")
+_TRANSPORTS = ("protocol", "transport")
+_COMPONENTS = ("component", "componentid")
+_TYPES = ("type", "typ", "candidatetype")
 _URLS = ("urls", "url", "uris")
 
 
@@ -50,33 +53,39 @@ class SplitCandidate:
 
     @property
     def is_udp(self) -> bool:
-        return self._word("protocol", "transport") in ("", "udp")
+        return self._word(*_TRANSPORTS) in ("", "udp")
 
     @property
     def component(self) -> int:
-        word = self._word("component", "componentid")
-        return 1 if word in ("", "rtp") else number_of(self.view, self.node.get("component", "componentid")) or 0
+        word = self._word(*_COMPONENTS)
+        return 1 if word in ("", "rtp") else number_of(self.view, self.node.get(*_COMPONENTS)) or 0
 
     @property
     def kind(self) -> str:
-        return self._word("type", "typ", "candidatetype")
+        return self._word(*_TYPES)
 
     def disguise(self, address: TransportAddress) -> Iterator[Edit]:
         """Edits that make it a UDP candidate of `address` and take its related address away."""
         for key, node in self.node.members:
-            if key in ("ip", "address"):
-                yield self._write(node, address.host, quoted=True)
-        yield self._write(self.port, str(address.port), quoted=self.port.kind is Kind.STRING)
-        for keys, word in ((("protocol", "transport"), "udp"), (("component", "componentid"), "1")):
-            node = self.node.get(*keys)
-            if node is not None and not (self.is_udp if word == "udp" else self.component == 1):
-                yield self._write(node, word, quoted=node.kind is Kind.STRING)
-        kind = self.node.get("type", "typ", "candidatetype")
-        if kind is not None and self.kind == "relay":
-            yield self._write(kind, "host", quoted=True)
-        for key, node in self.node.members:
-            if key in _NULLED:
-                yield self._write(node, "null", quoted=False)
+            text = self._corrected(key, address)
+            if text is not None:
+                yield self._write(node, text)
+            elif key in _NULLED:
+                yield self.view.edit(node.start, node.end, "null")
+
+    def _corrected(self, key: str, address: TransportAddress) -> str | None:
+        """What the field has to say; None where it may stay."""
+        if key in ("ip", "address"):
+            return address.host
+        if key == "port":
+            return str(address.port)
+        if key in _TRANSPORTS and not self.is_udp:
+            return "udp"
+        if key in _COMPONENTS and self.component != 1:
+            return "1"
+        if key in _TYPES and self.kind == "relay":
+            return "host"
+        return None
 
     def _word(self, *keys: str) -> str:
         node = self.node.get(*keys)
@@ -85,11 +94,11 @@ class SplitCandidate:
         text = string_of(self.view, node)
         return (self.view.text[node.start : node.end] if text is None else text).lower()
 
-    def _write(self, node: Node, text: str, *, quoted: bool) -> Edit:
-        if quoted and node.kind is Kind.STRING:
+    def _write(self, node: Node, text: str) -> Edit:
+        if node.kind is Kind.STRING:
             return self.view.edit(node.start + 1, node.end - 1, text)
-        # Quotes inside a decoded string would need escapes, and no writer of candidates gives another type there.
-        return self.view.edit(node.start, node.end, "null" if quoted else text)
+        # A string where a number stood would need quotes, and these escapes: no writer of candidates has that.
+        return self.view.edit(node.start, node.end, text if text.isdecimal() else "null")
 
 
 def split_candidate(view: View, node: Node) -> SplitCandidate | None:

@@ -1,0 +1,210 @@
+"""The signaling port of one route: admits connections by their first head and gives each to what carries it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Coroutine
+from typing import Protocol
+
+from signaling.core.handshake import Head, admit, as_only, to_backend
+from signaling.core.media_path import MediaPort
+from signaling.errors import TooManyViewers
+from signaling.heads import HeadReader, refusal_response
+from signaling.http import HttpSignaling
+from signaling.http_viewers import HttpViewers
+from signaling.metrics import RelayCounters, SignalingRefusal
+from signaling.routes import Admission, Route, SignalingKind
+from signaling.settings import RelaySettings
+from signaling.tcp import Splice
+from signaling.viewer import BackendUnreachable, Viewer
+from signaling.websocket import BackendRefused, BadHandshake, Bridge
+
+logger = logging.getLogger(__name__)
+
+_SWEEP_S = 20.0
+_BACKLOG = 128
+
+
+class Connection(Protocol):
+    """An admitted signaling connection."""
+
+    viewer: Viewer
+
+    def close(self, code: int) -> None:
+        """Begin to take leave."""
+
+    def abort(self) -> None:
+        """Cut it."""
+
+    def sweep(self) -> None:
+        """Called every 20 s: find out whether both ends are there."""
+
+
+class SignalingPort:
+    """Listens from `open` to `close`."""
+
+    def __init__(self, route: Route, media: MediaPort, settings: RelaySettings, counters: RelayCounters) -> None:
+        self._route = route
+        self._media = media
+        self._settings = settings
+        self._counters = counters
+        self._server: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._readers: set[HeadReader] = set()
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._viewers = HttpViewers(route, media)
+        self._http = HttpSignaling(route, settings, counters, self._viewers, self._refused)
+
+    @property
+    def signaling_open(self) -> int:
+        """Viewers whose signaling is open."""
+        return len(self._connections) + self._viewers.present
+
+    async def open(self) -> None:
+        """Bind the route's signaling port; raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._accept, self._settings.host, self._route.signaling_port, backlog=_BACKLOG
+        )
+        self._timer = loop.call_later(_SWEEP_S, self._sweep_again)
+
+    async def close(self, code: int) -> None:
+        """Stop listening, tell the viewers why, and cut who has not left in time. Idempotent."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for reader in list(self._readers):
+            reader.transport.abort()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.close(code)
+        try:
+            async with asyncio.timeout(self._settings.close_timeout_s + 1):
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await self._http.close()
+                await self._empty.wait()
+        except TimeoutError:
+            logger.info("viewers were cut", extra={"route": self._route.session_id})
+        finally:
+            for connection in list(self._connections):
+                connection.abort()
+            self._viewers.close()
+
+    def _accept(self) -> asyncio.Protocol:
+        reader = HeadReader(
+            max_bytes=self._settings.head_max_bytes,
+            timeout_s=self._settings.handshake_timeout_s,
+            raw=self._route.signaling is SignalingKind.OPAQUE and self._route.admission is Admission.ADDRESS,
+            on_made=self._made,
+            on_head=self._decide,
+            on_refused=self._refused,
+            on_done=self._readers.discard,
+        )
+        return reader
+
+    def _made(self, reader: HeadReader) -> None:
+        """Count a handshake; one too many is cut at once, as answering it would cost more than it is worth."""
+        if len(self._readers) + self._http.connections >= self._settings.max_handshakes:
+            self._refused(SignalingRefusal.TOO_MANY_HANDSHAKES)
+            reader.transport.abort()
+        else:
+            self._readers.add(reader)
+
+    def _refused(self, refusal: SignalingRefusal) -> None:
+        self._counters.signaling_refused.add(refusal)
+
+    def _decide(self, reader: HeadReader, head: Head | None) -> None:
+        if head is not None and (refusal := admit(head, self._route)) is not None:
+            reader.refuse(refusal)
+        elif head is not None and self._route.signaling is SignalingKind.READABLE and not head.is_websocket:
+            protocol = self._http.take(reader.transport)
+            reader.hand_over(protocol)
+            reader.transport.resume_reading()
+            protocol.data_received(bytes(reader.data))
+        else:
+            self._start(reader, head)
+
+    def _start(self, reader: HeadReader, head: Head | None) -> None:
+        task = asyncio.create_task(self._serve(reader, head), name=f"signaling handshake {self._route.session_id}")
+        reader.task = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: HeadReader, head: Head | None) -> None:
+        try:
+            viewer = self._open_viewer(reader)
+        except TooManyViewers:
+            reader.refuse(SignalingRefusal.TOO_MANY_VIEWERS)
+            return
+        connected = False
+        try:
+            async with asyncio.timeout(self._settings.backend_timeout_s):
+                connected = await self._connect(reader, viewer, head)
+        except (BackendUnreachable, TimeoutError):
+            reader.refuse(SignalingRefusal.BACKEND_UNREACHABLE)
+        except BadHandshake as bad:
+            self._refused(SignalingRefusal.BAD_HEAD)
+            reader.send_and_close(bad.response or refusal_response(SignalingRefusal.BAD_HEAD))
+        except BackendRefused as refused:
+            self._refused(SignalingRefusal.BACKEND_REFUSED)
+            reader.send_and_close(refused.response)
+        except Exception:
+            logger.exception("signaling handshake failed", extra={"route": self._route.session_id})
+            reader.transport.abort()
+        finally:
+            if not connected:
+                viewer.path.close()
+
+    def _open_viewer(self, reader: HeadReader) -> Viewer:
+        viewer_id = secrets.token_hex(8)
+        path = self._media.open_viewer(viewer_id, reader.client_host)
+        return Viewer(viewer_id, self._route, path, self._settings, self._counters)
+
+    async def _connect(self, reader: HeadReader, viewer: Viewer, head: Head | None) -> bool:
+        data, length = reader.data, reader.head_length
+        if self._route.signaling is SignalingKind.OPAQUE:
+            splice = Splice(viewer, self._left)
+            first = b"" if head is None else as_only(to_backend(head, self._route, viewer.id)).serialize()
+            await self._open(splice, splice.connect(first + data[length:]))
+            reader.hand_over(splice.client)
+            splice.start(reader.transport)
+        else:
+            assert head is not None
+            bridge = Bridge(viewer, head, bytes(data[:length]), self._left)
+            await self._open(bridge, bridge.connect())
+            reader.hand_over(bridge.client)
+            bridge.start(reader.transport, bytes(data[length:]))
+        return True
+
+    async def _open(self, connection: Connection, opening: Coroutine[None, None, None]) -> None:
+        try:
+            await opening
+        except BaseException:
+            connection.abort()
+            raise
+        self._connections.add(connection)
+        self._empty.clear()
+
+    def _left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def sweep(self) -> None:
+        """Look after what is silent; called every 20 s while open."""
+        for connection in list(self._connections):
+            connection.sweep()
+        self._viewers.sweep()
+
+    def _sweep_again(self) -> None:
+        self.sweep()
+        self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep_again)
