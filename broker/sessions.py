@@ -28,11 +28,22 @@ _RELEASE_WAIT_S = 5.0
 
 
 class Sessions:
-    """What the API calls. `owner` is the principal in whose name a session is made."""
+    """What the API calls. `owner` is the principal in whose name a session is made.
 
-    def __init__(self, store: Store, routes: RouteTable, *, new_secret: Callable[[], str] | None = None) -> None:
+    `allowed_origins` are those whose pages may open the signaling of the sessions made here, as `Route` has them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        routes: RouteTable,
+        *,
+        allowed_origins: tuple[str, ...] = ("*",),
+        new_secret: Callable[[], str] | None = None,
+    ) -> None:
         self._store = store
         self._routes = routes
+        self._allowed_origins = allowed_origins
         self._new_secret = new_secret or (lambda: secrets.token_urlsafe(24))
 
     async def create(
@@ -150,6 +161,7 @@ class Sessions:
             backend_secret=self._new_secret(),
             signaling=profile.signaling,
             admission=profile.admission,
+            allowed_origins=self._allowed_origins,
             idempotency=request.idempotency,
         )
 

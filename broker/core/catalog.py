@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from broker.errors import Invalid, NotFound, Problem
@@ -17,7 +17,7 @@ ANY = "*"
 """The pattern that every application id, or every version, matches."""
 
 DEFAULT_PROFILE = "default"
-"""The profile of a request that names none."""
+"""What stands for the application's default profile, as absence does."""
 
 UNNAMED_VERSIONS = ("", "default", "latest")
 """What stands for the application's default version, as absence does."""
@@ -57,7 +57,10 @@ class ApplicationVersion:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """An application that can be asked for. `versions` are keyed by their version text."""
+    """An application that can be asked for. `versions` are keyed by their version text.
+
+    `default_profile` is the id of the profile meant by a request that names none or `default`.
+    """
 
     id: str
     name: str
@@ -65,6 +68,7 @@ class Application:
     tags: tuple[str, ...]
     default_version: str | None
     versions: Mapping[str, ApplicationVersion]
+    default_profile: str = DEFAULT_PROFILE
 
     def version(self, asked: str | None) -> ApplicationVersion:
         """The version of this name; without one the default, else the highest. Raises NotFound."""
@@ -128,13 +132,15 @@ class Profile:
 
     def _problem_with(self, name: str, value: str) -> Problem | None:
         pattern = self.arguments.get(name)
+        if "\0" in value:
+            return Problem((name,), "String should hold no NUL", "string_pattern_mismatch")
         if pattern is None:
             allowed = ", ".join(sorted(self.arguments)) or "none"
             text = f"Profile {self.id!r} declares no argument of this name (declared: {allowed})"
-            return Problem(("body", "arguments", name), text, "extra_forbidden")
+            return Problem((name,), text, "extra_forbidden")
         if re.fullmatch(pattern, value) is None:
             text = f"String should match pattern '{pattern}'"
-            return Problem(("body", "arguments", name), text, "string_pattern_mismatch")
+            return Problem((name,), text, "string_pattern_mismatch")
         return None
 
 
@@ -160,21 +166,28 @@ class Catalog:
             raise NotFound("application", application_id)
         return self.applications[application_id]
 
-    def profiles_of(self, application_id: str, version: str) -> tuple[Profile, ...]:
-        """The profiles that serve this version, by id."""
-        return tuple(
-            self.profiles[key] for key in sorted(self.profiles) if self.profiles[key].serves(application_id, version)
-        )
+    def profiles_of(self, application: Application, version: str) -> tuple[Profile, ...]:
+        """The profiles that serve this version: the application's default first, then by id."""
+        ids = sorted(self.profiles, key=lambda key: (key != application.default_profile, key))
+        return tuple(self.profiles[key] for key in ids if self.profiles[key].serves(application.id, version))
 
     def resolve(self, application_id: str, version: str | None, profile_id: str | None) -> Resolved:
         """What these names stand for. Raises NotFound naming the one that is unknown."""
         application = self.application(application_id)
         found = application.version(version)
-        name = profile_id or DEFAULT_PROFILE
+        name = profile_id if profile_id and profile_id != DEFAULT_PROFILE else application.default_profile
         profile = self.profiles.get(name)
         if profile is None or not profile.serves(application.id, found.version):
             raise NotFound(f"profile for application {application.id!r} {found.version} named", name)
         return Resolved(application, found, profile)
+
+    def with_environment(self, environment: Mapping[str, str]) -> Catalog:
+        """The same, every profile having these variables too where it does not set them itself."""
+        profiles = {
+            key: replace(profile, environment={**environment, **profile.environment})
+            for key, profile in self.profiles.items()
+        }
+        return replace(self, profiles=profiles)
 
 
 def is_semver(text: str) -> bool:

@@ -87,6 +87,7 @@ class Session:
     backend_secret: str = field(repr=False)
     signaling: SignalingKind = SignalingKind.READABLE
     admission: Admission = Admission.SESSION_ID
+    allowed_origins: tuple[str, ...] = ("*",)
     expires_at: float | None = None
     state: State = State.PENDING
     phase: Phase | None = Phase.PLACING
@@ -119,6 +120,7 @@ class Session:
             backend_secret=self.backend_secret,
             signaling=self.signaling,
             admission=self.admission,
+            allowed_origins=self.allowed_origins,
         )
 
     @property
