@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from signaling.core.media_path import IceCredentials, Side, TransportAddress
 from signaling.errors import TooManyViewers
 
+CLIENT_FACING = TransportAddress("127.0.0.1", 31001)
+BACKEND_FACING = TransportAddress("127.0.0.1", 40001)
+
 
 @dataclass
 class NotedPath:
     """Accepts media addresses on `own_hosts` only."""
 
-    client_facing: TransportAddress = TransportAddress("127.0.0.1", 31001)
-    backend_facing: TransportAddress = TransportAddress("127.0.0.1", 40001)
+    client_facing: TransportAddress = CLIENT_FACING
+    backend_facing: TransportAddress = BACKEND_FACING
     own_hosts: frozenset[str] = frozenset({"192.0.2.2"})
     credentials: list[tuple[Side, IceCredentials]] = field(default_factory=list)
     candidates: list[tuple[TransportAddress, str | None]] = field(default_factory=list)
