@@ -23,6 +23,7 @@ from broker.providers.base import Activation, LaunchOrder
 from broker.providers.ports import is_free
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from tests.broker.samples import SESSION_ID, SLOT, make_profile
+from tests.broker.waiting import eventually
 
 BACKEND = (sys.executable, str(Path(__file__).with_name("backend.py")))
 ACTIVATION = Activation(SESSION_ID, {"stage": "a.usd"}, "the-backends-secret")
@@ -77,14 +78,6 @@ async def seen(provider: ProcessProvider, wanted: Callable[[Backend], bool], slo
 
 async def in_state(provider: ProcessProvider, state: BackendState, slot: SlotRef = SLOT) -> Backend:
     return await seen(provider, lambda backend: backend.state is state, slot)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not come true within 5 s")
 
 
 def is_gone(pid: int) -> bool:
@@ -151,7 +144,7 @@ async def test_a_backend_that_heeds_no_sigterm_is_killed_with_its_children(
     grandchild = int((tmp_path / "pid").read_text())
     assert psutil.pid_exists(grandchild)
     await provider.release(SLOT)
-    await until(lambda: is_gone(grandchild))
+    await eventually(lambda: is_gone(grandchild))
 
 
 async def test_an_exit_is_noticed_and_its_last_words_kept_until_the_release(
@@ -177,7 +170,7 @@ async def test_a_killed_backend_is_noticed_and_its_children_are_ended(
     (backend,) = psutil.Process().children()
     os.kill(backend.pid, signal.SIGKILL)
     assert "SIGKILL" in (await in_state(provider, BackendState.FAILED)).message
-    await until(lambda: is_gone(grandchild))
+    await eventually(lambda: is_gone(grandchild))
 
 
 async def test_other_ports_are_tried_when_the_first_are_taken(provider: ProcessProvider, tmp_path: Path) -> None:
@@ -310,7 +303,7 @@ async def test_no_file_descriptor_is_left(provider: ProcessProvider) -> None:
     before = psutil.Process().num_fds()
     for number in range(1, 4):
         await once(number)
-    await until(lambda: psutil.Process().num_fds() <= before)
+    await eventually(lambda: psutil.Process().num_fds() <= before)
 
 
 async def test_nothing_is_launched_when_the_provider_does_not_run() -> None:
