@@ -100,8 +100,8 @@ class PortRange:
 class Route:
     """One session's way through one relay; its own ports are the relay's, those in `backend` the backend's.
 
-    `allowed_origins` are compared with a handshake's Origin as they stand; `"*"` allows any.
-    A handshake without Origin is allowed.
+    `allowed_origins` are compared with a handshake's Origin as they stand; `"*"` allows any, and one whose port is
+    `*` (`http://localhost:*`) any port of its scheme and host, or none. A handshake without Origin is allowed.
     """
 
     session_id: str
