@@ -25,7 +25,7 @@ from signaling.routes import Endpoint
 EXIT_PORT_TAKEN = 75
 _PORT_TRIES = 5
 _POLL_FIRST_S = 0.05
-_POLL_GROWTH = 1.2
+_POLL_GROWTH = 1.1
 _POLL_MOST_S = 0.5
 _STATUS_EVERY_S = 10.0
 

@@ -1,0 +1,31 @@
+import pytest
+
+from broker.errors import (
+    BackendFailed,
+    BrokerError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NoCapacity,
+    NotFound,
+    Problem,
+    QuotaExceeded,
+    StoreUnavailable,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NotFound("session", "abc"), "There is no session 'abc'."),
+        (Invalid((Problem(("body", "id"), "Field required", "missing"),)), "body.id: Field required"),
+        (Forbidden(), "You do not have permission to access this resource."),
+        (Conflict("Take another key."), "Take another key."),
+        (NoCapacity("slot", 7.0), "There is no free slot now. Try again in 7 s."),
+        (QuotaExceeded("me", 2), "'me' has 2 sessions, as many as allowed. End one first."),
+        (BackendFailed("it fell"), "it fell"),
+        (StoreUnavailable(3.0), "The session store is not available. Try again in 3 s."),
+    ],
+)
+def test_an_error_says_what_is_wrong_and_what_helps(error: BrokerError, text: str) -> None:
+    assert str(error) == text
