@@ -16,7 +16,7 @@ from signaling.core.leaks import leaks
 from signaling.core.media_path import IceCredentials, Side, TransportAddress, ViewerPath
 from signaling.core.objects import is_true, number_of, split_candidate, string_of, without_ice_servers
 from signaling.core.sdp import Description, Section, read_description
-from signaling.core.spans import Edit, Kind, Node, Parts, TooManyParts, View, apply, json_regions, parse
+from signaling.core.spans import MAX_PARTS, Edit, Kind, Node, Parts, TooManyParts, View, apply, json_regions, parse
 
 _MAX_STRINGS_IN_STRINGS = 8
 _MAX_REMEMBERED = 256
@@ -61,7 +61,7 @@ class _Findings:
     kept: int = 0
     unwanted: int = 0
     ends: int = 0
-    parts: Parts = field(default_factory=Parts)
+    parts: Parts = field(default_factory=lambda: Parts(MAX_PARTS))
 
 
 @dataclass(slots=True)
@@ -146,6 +146,7 @@ class _Direction(ABC):
     def pass_on(self, text: str, may_withhold: bool) -> Verdict:
         found = _Findings()
         try:
+            found.parts.take(text.count("\\"))
             self._scan(View(text), Place(), found, 0)
             if not found.has_description and not found.kept and self._is_empty(found, may_withhold):
                 return Verdict(Fate.WITHHELD)

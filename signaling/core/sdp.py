@@ -12,7 +12,8 @@ from signaling.core.spans import Edit, Parts, View
 
 _LINE = re.compile(r"[^\r\n]+")
 _LINE_END = re.compile(r"\r\n?|\n")
-_CANDIDATE_MARK = re.compile("candidate:", re.IGNORECASE)
+_COST_OF_EDIT = 10
+_COST_OF_CANDIDATE = 20
 _PORT = re.compile(r"m=\S{1,64}[ \t]+([0-9]{1,5})(?=(?:/[0-9]+)?[ \t]+\S)")
 _NET_ADDRESS = re.compile(r"(?:c=|o=.{1,512}?[ \t])(IN[ \t]+IP[46][ \t]+(\S+))")
 _RTCP = re.compile(r"a=rtcp:([0-9]{1,5})(?:[ \t]+(IN[ \t]+IP[46][ \t]+(\S+)))?")
@@ -51,25 +52,33 @@ class Description:
 def read_description(view: View, start: int, end: int, own: TransportAddress, parts: Parts) -> Description:
     """Read the lines between two positions; `edits` put `own` in the place of addresses outside candidates."""
     text = Description()
+    may_hold_candidates = "candidate:" in view.text[start:end].lower()
     lines = [line.span() for line in _LINE.finditer(view.text, start, end) if not line[0].isspace()]
     text.lines = len(lines)
     for line_start, line_end in lines:
         parts.take()
-        _read_line(text, view, line_start, line_end, own)
+        if may_hold_candidates and "candidate:" in view.text[line_start:line_end].lower():
+            parts.take(_COST_OF_CANDIDATE * view.text.count(":", line_start, line_end))
+            _read_candidates(text, view, line_start, line_end)
+        else:
+            known = len(text.edits)
+            _read_line(text, view, line_start, line_end, own)
+            parts.take(_COST_OF_EDIT * (len(text.edits) - known))
     return text
+
+
+def _read_candidates(text: Description, view: View, start: int, end: int) -> None:
+    found = list(find_candidates(view, start, end))
+    if len(found) == 1 and text.lines > 1 and view.text[start : start + 12].lower() == "a=candidate:":
+        text.sections[-1].candidates.append((found[0], _removal(view, start, end)))
+    else:
+        text.loose += found
 
 
 def _read_line(text: Description, view: View, start: int, end: int, own: TransportAddress) -> None:
     line = view.text[start:end]
     name, _, value = line.partition(":")
     section = text.sections[-1]
-    if _CANDIDATE_MARK.search(line):
-        found = list(find_candidates(view, start, end))
-        if len(found) == 1 and text.lines > 1 and name.lower() == "a=candidate":
-            section.candidates.append((found[0], _removal(view, start, end)))
-        else:
-            text.loose += found
-        return
     match name:
         case "a=ice-ufrag":
             section.ufrag = value.strip()

@@ -20,7 +20,7 @@ MAX_PARTS = 20_000
 MAX_DEPTH = 64
 """Objects and arrays in one another; more is no signaling."""
 
-_MAX_FAILED_STARTS = 32
+_MAX_FAILED_STARTS = 8
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
@@ -122,12 +122,12 @@ def plain(key: str) -> str:
 class Parts:
     """Counts the parts of a message and raises `TooManyParts` beyond the limit."""
 
-    def __init__(self, limit: int = MAX_PARTS) -> None:
+    def __init__(self, limit: int) -> None:
         self._left = limit
 
-    def take(self) -> None:
-        """One part more."""
-        self._left -= 1
+    def take(self, count: int = 1) -> None:
+        """So many parts more."""
+        self._left -= count
         if self._left < 0:
             raise TooManyParts("more parts than any signaling message has")
 
