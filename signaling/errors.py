@@ -2,6 +2,7 @@
 
     RelayError
     ├── PortUnavailable     another process holds a port of the route, or the host refuses it
+    ├── TableUnavailable    the route table cannot be reached; what is served is served on
     └── TooManyViewers      the route serves as many viewers as it may
 
 Bad bytes from the net are no errors: they are dropped and counted (`signaling.metrics`).
@@ -29,6 +30,10 @@ class PortUnavailable(RelayError):
         if self.error is RouteError.PORT_TAKEN:
             return f"port {self.port} on {self.host} is taken by another process"
         return f"port {self.port} on {self.host} cannot be bound ({self.error})"
+
+
+class TableUnavailable(RelayError):
+    """The route table cannot be reached now; ask again later."""
 
 
 class TooManyViewers(RelayError):

@@ -94,7 +94,13 @@ class RelaySettings(BaseModel):
     """Receive and send buffer of each media socket; the kernel grants at most net.core.rmem_max and wmem_max."""
 
     report_s: Seconds = 10
-    """Longest time between two reports of a route."""
+    """Longest time between two reports of a route, and between two announcements of the relay."""
+
+    table_timeout_s: Seconds = 5
+    """Time for one call to the route table."""
+
+    table_retry_s: Seconds = 1
+    """Pause before the route table is asked again after it could not be reached."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> RelaySettings:

@@ -24,6 +24,7 @@ from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory, is_own_host, upstream_host
 from signaling.traffic import Traffic
 from signaling.upstream import Upstream
+from signaling.viewer_path import UdpViewerPath
 
 _BUDGET = 64
 """Datagrams that one socket may have handled before the others get their turn."""
@@ -96,6 +97,11 @@ class UdpMediaPort:
         client_facing = TransportAddress(self._settings.candidate_host, self.route.media_port)
         path = self._paths[viewer_id] = UdpViewerPath(self, viewer_id, client_facing, bound, targets)
         return path
+
+    @property
+    def viewers(self) -> int:
+        """Viewers that media may pass to."""
+        return len({upstream.viewer_id for upstream in self._confirmed.values()})
 
     def sweep(self) -> None:
         """End idle flows, bring the totals up to date."""
@@ -317,45 +323,3 @@ class UdpMediaPort:
             self._counters.media_bytes.add(direction, count.bytes)
         self.traffic.to_backend += to_backend
         self.traffic.to_client += to_client
-
-
-class UdpViewerPath:
-    """One viewer's way through a media port."""
-
-    def __init__(
-        self,
-        port: UdpMediaPort,
-        viewer_id: str,
-        client_facing: TransportAddress,
-        bound: Upstream,
-        targets: BackendTargets,
-    ) -> None:
-        self._port = port
-        self._viewer_id = viewer_id
-        self._closed = False
-        self.client_facing = client_facing
-        self.bound = bound
-        self.targets = targets
-
-    @property
-    def backend_facing(self) -> TransportAddress:
-        """The upstream socket bound beforehand."""
-        return self.bound.address
-
-    def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:
-        """Register these beside the old ones."""
-        if not self._closed:
-            self._port.learn_credentials(self._viewer_id, side, credentials)
-
-    def learn_backend_candidate(self, address: TransportAddress, *, ufrag: str | None) -> bool:
-        """Offer a media address of the backend; False when it is not on the backend's own host."""
-        if not self._port.accepts_candidate(address):
-            return False
-        self.targets.learn(TransportAddress(canonical_host(address.host), address.port), ufrag)
-        return True
-
-    def close(self) -> None:
-        """End the viewer's flows and give its sockets back. Idempotent."""
-        if not self._closed:
-            self._closed = True
-            self._port.close_viewer(self._viewer_id, self.bound)

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from signaling.errors import TableUnavailable
+from signaling.relay import Relay
+from signaling.routes import Endpoint, RelayInfo, Route, RouteError, RouteReport, RouteState
+from signaling.settings import RelaySettings
+from signaling.table import MemoryRouteTable, RouteTable
+from tests.signaling.media_rig import BACKEND_HOST, RELAY_HOST, free_port, until
+
+SETTINGS = RelaySettings(id="r1", close_timeout_s=1)
+
+
+def is_free(port: int, kind: socket.SocketKind) -> bool:
+    with socket.socket(socket.AF_INET, kind) as sock:
+        if kind is socket.SOCK_STREAM:  # closed connections linger on the port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((RELAY_HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def ports_are_free(route: Route) -> bool:
+    return is_free(route.signaling_port, socket.SOCK_STREAM) and is_free(route.media_port, socket.SOCK_DGRAM)
+
+
+def hold(stack: ExitStack, port: int, kind: socket.SocketKind) -> None:
+    """Be the other process that has this port."""
+    sock = stack.enter_context(socket.socket(socket.AF_INET, kind))
+    sock.bind((RELAY_HOST, port))
+    if kind is socket.SOCK_STREAM:
+        sock.listen()
+
+
+def route(session_id: str = "s1", *, backend_port: int = 9) -> Route:
+    backend = Endpoint(BACKEND_HOST, backend_port, 9)
+    return Route(session_id, "r1", free_port(socket.SOCK_STREAM), free_port(), backend, "secret")
+
+
+@asynccontextmanager
+async def running(table: RouteTable, settings: RelaySettings = SETTINGS) -> AsyncIterator[Relay]:
+    """A relay that runs while the block lasts, and is cancelled then."""
+    relay = Relay(settings, table)
+    task = asyncio.create_task(relay.run(), name="the relay")
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+
+
+@asynccontextmanager
+async def backend() -> AsyncIterator[int]:
+    """A signaling port of a backend that echoes."""
+
+    async def echo(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            async for message in connection:
+                await connection.send(message)
+
+    async with serve(echo, BACKEND_HOST, 0) as server:
+        yield int(next(iter(server.sockets)).getsockname()[1])
+
+
+async def view(route: Route) -> ClientConnection:
+    """A viewer's signaling through the relay, admitted by the session's id."""
+    viewer = await connect(f"ws://{RELAY_HOST}:{route.signaling_port}/session/{route.session_id}", proxy=None)
+    await viewer.send('{"type":"hello"}')
+    assert await viewer.recv() == '{"type":"hello"}'
+    return viewer
+
+
+async def reported(table: RouteTable, session_id: str, state: RouteState) -> RouteReport:
+    """The report of a session, once it says so."""
+    async with asyncio.timeout(5):
+        async for _ in table.changes():
+            report = (await table.reports()).get(session_id)
+            if report is not None and report.state is state:
+                return report
+    raise AssertionError("changes ended")
+
+
+async def close_code(viewer: ClientConnection) -> int:
+    with pytest.raises(ConnectionClosed) as closed:
+        async with asyncio.timeout(5):
+            await viewer.recv()
+    assert closed.value.rcvd is not None
+    return closed.value.rcvd.code
+
+
+async def test_published_route_becomes_active_with_both_ports_bound() -> None:
+    table, wanted = MemoryRouteTable(), route()
+    async with running(table):
+        await table.publish(wanted)
+        report = await reported(table, "s1", RouteState.ACTIVE)
+        assert (report.signaling_port, report.media_port) == (wanted.signaling_port, wanted.media_port)
+        assert not is_free(wanted.signaling_port, socket.SOCK_STREAM)
+        assert not is_free(wanted.media_port, socket.SOCK_DGRAM)
+    assert ports_are_free(wanted)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+async def test_taken_port_fails_its_route_and_no_other(kind: socket.SocketKind) -> None:
+    table, blocked, other = MemoryRouteTable(), route(), route("s2")
+    with ExitStack() as stack:
+        hold(stack, blocked.signaling_port if kind is socket.SOCK_STREAM else blocked.media_port, kind)
+        await table.publish(blocked)
+        await table.publish(other)
+        async with running(table):
+            failed = await reported(table, "s1", RouteState.FAILED)
+            assert failed.error is RouteError.PORT_TAKEN
+            await reported(table, "s2", RouteState.ACTIVE)
+            free = blocked.media_port if kind is socket.SOCK_STREAM else blocked.signaling_port
+            assert is_free(free, socket.SOCK_DGRAM if kind is socket.SOCK_STREAM else socket.SOCK_STREAM)
+            await table.publish(replace(blocked, signaling_port=free_port(socket.SOCK_STREAM), media_port=free_port()))
+            await reported(table, "s1", RouteState.ACTIVE)
+
+
+async def test_withdrawn_route_tells_its_viewers_that_the_session_ended() -> None:
+    table = MemoryRouteTable()
+    async with backend() as port, running(table):
+        wanted, other = route(backend_port=port), route("s2", backend_port=port)
+        for one in (wanted, other):
+            await table.publish(one)
+            await reported(table, one.session_id, RouteState.ACTIVE)
+        viewer, bystander = await view(wanted), await view(other)
+        await table.withdraw("s1")
+        assert await close_code(viewer) == 4001
+        await until(lambda: ports_are_free(wanted))
+        await bystander.send("still here")
+        assert await bystander.recv() == "still here"
+        await bystander.close()
+
+
+async def test_moved_route_tells_its_viewers_to_come_again() -> None:
+    table = MemoryRouteTable()
+    async with backend() as port, running(table):
+        old = route(backend_port=port)
+        await table.publish(old)
+        await reported(table, "s1", RouteState.ACTIVE)
+        viewer = await view(old)
+        new = replace(old, signaling_port=free_port(socket.SOCK_STREAM))
+        await table.publish(new)
+        assert await close_code(viewer) == 1012
+        await reported(table, "s1", RouteState.ACTIVE)
+        viewer = await view(new)
+        await viewer.close()
+
+
+async def test_relay_that_ends_drains_its_viewers_and_retires() -> None:
+    table = MemoryRouteTable()
+    async with backend() as port:
+        wanted = route(backend_port=port)
+        await table.publish(wanted)
+        async with running(table) as relay:
+            await reported(table, "s1", RouteState.ACTIVE)
+            assert await table.relays() == {"r1": relay.info}
+            viewer = await view(wanted)
+            leaving = asyncio.create_task(close_code(viewer))
+        assert await leaving == 1012
+        assert await table.relays() == {}
+        assert ports_are_free(wanted)
+        await relay.close()
+
+
+async def test_restarted_relay_serves_what_is_still_wanted() -> None:
+    table, kept, dropped = MemoryRouteTable(), route(), route("s2")
+    await table.publish(kept)
+    await table.publish(dropped)
+    async with running(table):
+        await reported(table, "s2", RouteState.ACTIVE)
+    await table.withdraw("s2")
+    async with running(table):
+        await until(lambda: not is_free(kept.signaling_port, socket.SOCK_STREAM))
+        assert ports_are_free(dropped)
+
+
+async def test_open_signaling_is_reported() -> None:
+    table = MemoryRouteTable()
+    async with backend() as port, running(table):
+        wanted = route(backend_port=port)
+        await table.publish(wanted)
+        assert (await reported(table, "s1", RouteState.ACTIVE)).signaling_open == 0
+        viewer = await view(wanted)
+        async with asyncio.timeout(5):
+            async for _ in table.changes():
+                if (await table.reports())["s1"].signaling_open == 1:
+                    break
+        await viewer.close()
+
+
+async def test_wrong_session_is_refused() -> None:
+    table, wanted = MemoryRouteTable(), route()
+    async with running(table):
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{RELAY_HOST}:{wanted.signaling_port}/session/other", proxy=None)
+        assert refused.value.response.status_code == 403
+
+
+class AwayTable(MemoryRouteTable):
+    """A table that cannot be reached while `away` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+        self.asked = 0
+
+    def _check(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise TableUnavailable("the table is away")
+
+    async def report(self, report: RouteReport) -> None:
+        self._check()
+        await super().report(report)
+
+    async def announce(self, info: RelayInfo) -> None:
+        self._check()
+        await super().announce(info)
+
+    async def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
+        async for wanted in super().watch(relay_id):
+            self._check()
+            yield wanted
+
+
+async def test_routes_are_served_on_while_the_table_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    table, settings = AwayTable(), SETTINGS.model_copy(update={"table_retry_s": 0.01})
+    async with backend() as port, running(table, settings):
+        first, second = route(backend_port=port), route("s2", backend_port=port)
+        await table.publish(first)
+        await reported(table, "s1", RouteState.ACTIVE)
+        viewer = await view(first)
+        table.away = True
+        await table.publish(second)  # wakes the relay, whose table then fails
+        asked = table.asked
+        await until(lambda: table.asked > asked + 3)
+        await viewer.send("still here")
+        assert await viewer.recv() == "still here"
+        assert ports_are_free(second)
+        table.away = False
+        await reported(table, "s2", RouteState.ACTIVE)
+        await viewer.close()
+    assert sum("is away" in record.getMessage() for record in caplog.records) == 1, "once for each outage"
