@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ class Outbox(Protocol):
         """Send `{event_type, payload}` to every viewer; dropped and counted for one who does not keep up."""
 
 
+@runtime_checkable
 class Application(Protocol):
     """An application that is streamed.
 

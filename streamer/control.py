@@ -1,0 +1,89 @@
+"""The private control port: how the broker claims, releases and watches this backend (docs/protocol.md §4)."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from streamer.session import BackendSession, Claim, ClaimedByAnother
+from streamer.signaling import PROTOCOL, Signaling
+from streamer.source import JsonObject
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_MAX_BODY_BYTES = 64 * 1024
+
+
+class Control:
+    """The handlers of the control port."""
+
+    def __init__(self, session: BackendSession, signaling: Signaling, token: str) -> None:
+        self._session = session
+        self._signaling = signaling
+        self._expected = f"Bearer {token}".encode()
+        self._frames_before = 0
+
+    def application(self) -> web.Application:
+        """The web application of the control port."""
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[web.middleware(self._authorize)])
+        app.router.add_get("/v1/ready", self._ready)
+        app.router.add_put("/v1/session", self._claim)
+        app.router.add_delete("/v1/session", self._release)
+        app.router.add_get("/v1/status", self._status)
+        return app
+
+    async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        if not hmac.compare_digest(given, self._expected):
+            return web.json_response({"detail": "Unauthorized"}, status=401, headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        state = "idle" if self._session.claim is None else "claimed"
+        return web.json_response({"state": state, "protocol": PROTOCOL})
+
+    async def _claim(self, request: web.Request) -> web.Response:
+        try:
+            claim, arguments = _read_claim(await request.text())
+        except ValueError as error:
+            return web.json_response({"detail": str(error)}, status=422)
+        try:
+            self._session.begin(claim, arguments)
+        except ClaimedByAnother:
+            return web.json_response({"detail": "This backend serves another session."}, status=409)
+        return await self._ready(request)
+
+    async def _release(self, request: web.Request) -> web.Response:
+        await self._signaling.close(4001, "session ended")
+        await self._session.end()
+        return web.Response(status=204)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        viewers = list(self._signaling.viewers.values())
+        status: JsonObject = {
+            "last_input_at": self._session.last_input_at,
+            "viewers": [viewer.status() for viewer in viewers],
+            "frames_sent": sum(viewer.frames_sent for viewer in viewers),
+        }
+        return web.json_response(status)
+
+
+def _read_claim(body: str) -> tuple[Claim, Mapping[str, str]]:
+    """Raises ValueError naming what does not fit."""
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("the body must be JSON") from None
+    if not isinstance(message, dict):
+        raise ValueError("the body must be a JSON object")
+    session_id, secret, arguments = (message.get(key) for key in ("session_id", "backend_secret", "arguments"))
+    if not isinstance(session_id, str) or not session_id:
+        raise ValueError("session_id must be a text")
+    if not isinstance(secret, str) or not secret:
+        raise ValueError("backend_secret must be a text")
+    if not isinstance(arguments, dict) or not all(isinstance(value, str) for value in arguments.values()):
+        raise ValueError("arguments must be an object of texts")
+    return Claim(session_id, secret), arguments

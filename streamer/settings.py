@@ -1,0 +1,78 @@
+"""What a streaming backend is told from outside: its addresses, its ports, the bounds of its stream."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from streamer.source import VideoFormat
+
+DEFAULT_VIDEO = VideoFormat(1280, 720, 30)
+
+
+class BadSettings(ValueError):
+    """An environment variable does not fit; the text names it and the mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bitrates:
+    """Bits per second: what a stream starts with, and what it stays within."""
+
+    start: int = 6_000_000
+    floor: int = 500_000
+    ceiling: int = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """Where a backend listens and what it serves.
+
+    Without a `control_token` it runs for development: no control port, one session that is there from the start.
+    """
+
+    host: str = "127.0.0.1"
+    signaling_port: int = 49100
+    media_port: int = 47998
+    control_port: int = 0
+    control_token: str | None = None
+    video: VideoFormat = DEFAULT_VIDEO
+    bitrates: Bitrates = Bitrates()
+    max_viewers: int = 4
+    ice_timeout_s: float = 15
+    close_timeout_s: float = 3
+
+    @property
+    def standalone(self) -> bool:
+        """Whether no broker stands behind this process."""
+        return self.control_token is None
+
+
+def settings_from(environment: Mapping[str, str], *, video: VideoFormat = DEFAULT_VIDEO) -> StreamSettings:
+    """Settings as docs/protocol.md §4 hands them over. Raises BadSettings."""
+    defaults = StreamSettings(video=video)
+    host = environment.get("PIXELFERRY_BACKEND_HOST", defaults.host)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError as error:
+        raise BadSettings(f"PIXELFERRY_BACKEND_HOST must be an IP address, not {host!r}") from error
+    token = environment.get("PIXELFERRY_CONTROL_TOKEN") or None
+    if token is None and not ipaddress.ip_address(host).is_loopback:
+        raise BadSettings("without PIXELFERRY_CONTROL_TOKEN a backend listens on a loopback address only")
+    return StreamSettings(
+        host=host,
+        signaling_port=_port(environment, "PIXELFERRY_SIGNALING_PORT", defaults.signaling_port),
+        media_port=_port(environment, "PIXELFERRY_MEDIA_PORT", defaults.media_port),
+        control_port=_port(environment, "PIXELFERRY_CONTROL_PORT", defaults.control_port),
+        control_token=token,
+        video=video,
+    )
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) < 65536:
+        raise BadSettings(f"{name} must be a port from 0 to 65535, not {text!r}")
+    return int(text)
