@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from enum import StrEnum
 
 import aiohttp
@@ -67,7 +68,11 @@ class ControlClient:
         """From `GET /v1/status`; None where that does not say it."""
         status, answer = await self._call("GET", "/status", timeout_s=2)
         last = answer.get("last_input_at")
-        if status != 200 or "last_input_at" not in answer or not isinstance(last, int | float | None):
+        if status != 200 or "last_input_at" not in answer:
+            return None
+        if last is None:
+            return Activity(None)
+        if isinstance(last, bool) or not isinstance(last, int | float) or not math.isfinite(last):
             return None
         return Activity(last)
 
