@@ -133,9 +133,9 @@ class _Tail(asyncio.Protocol):
         return "\n".join(self._lines)
 
     def _keep(self, line: bytes) -> None:
-        text = "".join(c if c.isprintable() else " " for c in line.decode(errors="replace")).strip()
+        text = "".join(c if c.isprintable() else " " for c in line.decode(errors="replace")).rstrip()
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        if text:
+        if text.strip():
             self._lines.append(text[:_LINE_MOST_CHARS])
             logger.info("%s: %s", self._name, text[:_LINE_MOST_CHARS])
