@@ -20,6 +20,7 @@ import psutil
 
 from signaling.routes import Json
 
+PIXELFERRY = str(Path(sys.executable).with_name("pixelferry"))
 JsonObject = dict[str, Json]
 Found = TypeVar("Found")
 
@@ -187,9 +188,12 @@ class Ferry:
     def open_descriptors(self) -> int:
         return psutil.Process(self.process.pid).num_fds()
 
-    def interrupt(self, number: int = signal.SIGINT) -> int:
-        """As Ctrl-C does, to the whole foreground group: the exit status."""
-        os.killpg(self.process.pid, number)
+    def stop(self, number: signal.Signals) -> int:
+        """SIGINT as Ctrl-C sends it, to the whole foreground group; another to the command alone: the exit status."""
+        if number == signal.SIGINT:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         return self.process.wait(timeout=20)
 
     def _printed_url(self) -> str | None:
@@ -204,9 +208,10 @@ def running_ferry(
     folder: Path,
     *arguments: str,
     environment: Mapping[str, str] | None = None,
-    command: Sequence[str] = (sys.executable, "-m", "broker.cli", "up"),
+    stop_signal: signal.Signals = signal.SIGINT,
+    command: Sequence[str] = (PIXELFERRY, "up"),
 ) -> Iterator[Ferry]:
-    """Starts `pixelferry up` in an empty folder, ends it by SIGINT and asserts that nothing is left."""
+    """Starts `pixelferry up` in an empty folder, ends it by that signal and asserts that nothing is left."""
     work, temporary = folder / "work", folder / "tmp"
     work.mkdir(parents=True)
     temporary.mkdir()
@@ -228,7 +233,7 @@ def running_ferry(
         yield ferry
         if process.poll() is None:
             processes, ports = ferry.descendants(), ferry.open_ports()
-            assert ferry.interrupt() == 0, ferry.log()
+            assert ferry.stop(stop_signal) == 0, ferry.log()
             assert_nothing_left(processes, ports)
         assert list(work.iterdir()) == [] and list(temporary.iterdir()) == []
         assert "Traceback" not in ferry.log(), ferry.log()
