@@ -1,0 +1,83 @@
+"""Reads what a request brings: strict JSON of bounded size into models, each fault told by place."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import NoReturn, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from broker.errors import Invalid, Problem
+
+MAX_BODY_BYTES = 64 * 1024
+_READ_TIMEOUT_S = 15.0
+_MOST_PROBLEMS = 20
+"""More are not listed: an answer is not to outgrow its request."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def require_json(request: web.Request) -> None:
+    """Refuse what a foreign page's form could send unasked. Raises HTTPUnsupportedMediaType."""
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send Content-Type application/json.")
+
+
+async def read_json(request: web.Request) -> object:
+    """The body, None when there is none. Raises Invalid, HTTPRequestEntityTooLarge and other HTTPExceptions."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
+    try:
+        async with asyncio.timeout(_READ_TIMEOUT_S):
+            content = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout(text=f"The body did not come within {_READ_TIMEOUT_S:g} s.") from None
+    except web.RequestPayloadError as error:
+        raise web.HTTPBadRequest(text="The body was cut short or is badly framed.") from error
+    return None if not content else _parse(content)
+
+
+def _parse(content: bytes) -> object:
+    try:
+        return json.loads(content.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+    except UnicodeDecodeError as error:
+        raise Invalid((Problem(("body", error.start), "The body is not UTF-8", "json_invalid"),)) from error
+    except json.JSONDecodeError as error:
+        raise Invalid((Problem(("body", error.pos), f"JSON decode error: {error.msg}", "json_invalid"),)) from error
+    except RecursionError as error:
+        raise Invalid((Problem(("body",), "The JSON is nested too deeply", "json_invalid"),)) from error
+    except ValueError as error:
+        raise Invalid((Problem(("body",), f"JSON decode error: {error}", "json_invalid"),)) from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return table
+
+
+def parsed(model: type[Model], value: object, place: str) -> Model:
+    """The value as this model. Raises Invalid, with `place` before each location."""
+    if value is None:
+        raise Invalid((Problem((place,), "Field required", "missing"),))
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        problems = tuple(Problem((place, *item["loc"]), item["msg"], item["type"]) for item in found[:_MOST_PROBLEMS])
+        raise Invalid(problems) from error
+
+
+def query_of(request: web.Request) -> Mapping[str, str]:
+    """The query's parameters; of one that is repeated, the last counts."""
+    return {name: request.query.getall(name)[-1] for name in request.query}

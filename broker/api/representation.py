@@ -1,0 +1,73 @@
+"""How a session looks on the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from broker.api.dialect import Dialect
+from broker.core.session import Session, State
+from signaling.routes import Json
+
+_CONDITIONS = {State.READY: "ready", State.ENDED: "failed"}
+
+
+def stream_json(session: Session, dialect: Dialect) -> dict[str, Json]:
+    """A stream as the contract has it, and what this project adds."""
+    stream: dict[str, Json] = {"id": session.id}
+    if session.state is State.READY:
+        stream["routes"] = _routes(session, nested=dialect.nested)
+    elif dialect.empty_while_pending:
+        stream["routes"] = {}
+    return stream | {
+        "status": _status(session),
+        "application": session.application,
+        "version": session.version,
+        "profile": session.profile,
+        "owner": session.owner,
+        "phase": session.phase.value if session.phase is not None else None,
+        "created_at": rfc3339(session.created_at),
+        "expires_at": rfc3339(session.expires_at) if session.expires_at is not None else None,
+    }
+
+
+def ended_json(session: Session) -> dict[str, Json]:
+    """A session that has ended, with its reason."""
+    reason = session.end_reason.value if session.end_reason is not None else None
+    return {
+        "detail": session.message,
+        "id": session.id,
+        "end_reason": reason,
+        "ended_at": rfc3339(session.ended_at) if session.ended_at is not None else None,
+        "status": _status(session),
+    }
+
+
+def rfc3339(at: float) -> str:
+    """A time in UTC, to the millisecond."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _status(session: Session) -> dict[str, Json]:
+    condition = _CONDITIONS.get(session.state, "pending")
+    return {"condition": condition, "message": session.message, "status": session.state is State.READY}
+
+
+def _routes(session: Session, *, nested: bool) -> dict[str, Json]:
+    """The relay's ports are `source_port`, the backend's `destination_port`."""
+    route, host = session.route, session.relay_host
+    if route is None or host is None:
+        return {}
+    entries: list[Json] = [
+        _entry("signaling", "TCP", route.signaling_port, route.backend.signaling_port),
+        _entry("media", "UDP", route.media_port, route.backend.media_port),
+    ]
+    return {host: {"routes": entries} if nested else entries}
+
+
+def _entry(description: str, protocol: str, source_port: int, destination_port: int) -> dict[str, Json]:
+    return {
+        "description": description,
+        "destination_port": destination_port,
+        "protocol": protocol,
+        "source_port": source_port,
+    }

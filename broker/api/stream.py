@@ -1,0 +1,146 @@
+"""Streaming sessions: list, create, get, delete, under one mount, in the documented words and in OVC's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aiohttp import web
+
+from broker.api.answers import json_answer
+from broker.api.body import parsed, query_of, read_json, require_json
+from broker.api.dialect import Dialects
+from broker.api.models import EndOvcStream, EndStream, SessionPath, StartOvcStream, StartStream, StreamQuery
+from broker.api.prefer import preferred_wait_s
+from broker.api.representation import ended_json, stream_json
+from broker.core.catalog import Catalog, Resolved
+from broker.core.session import EndReason, Session, State
+from broker.errors import Invalid, NotFound, Problem
+from broker.sessions import Sessions
+
+NOBODY = "anonymous"
+"""The principal of every request while there is no identity."""
+
+_POLL_AFTER_S = 1
+_LONGEST_KEY = 255
+
+
+class StreamApi:
+    """The streaming endpoints under `mount`. `wait_max_s` bounds `Prefer: wait`."""
+
+    def __init__(
+        self, sessions: Sessions, catalog: Catalog, dialects: Dialects, *, mount: str, wait_max_s: float
+    ) -> None:
+        self._sessions = sessions
+        self._catalog = catalog
+        self._dialects = dialects
+        self._mount = mount
+        self._wait_max_s = wait_max_s
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """As aiohttp wants them."""
+        one = self._mount + "/{id}"
+        return (
+            web.get(self._mount, self.list),
+            web.post(self._mount, self.create),
+            web.delete(self._mount, self.delete_named_in_body),
+            web.get(one, self.get),
+            web.delete(one, self.delete),
+        )
+
+    async def list(self, request: web.Request) -> web.Response:
+        """All sessions that have not ended, a page of them."""
+        query = parsed(StreamQuery, query_of(request), "query")
+        found = [session for session in await self._sessions.list() if _is_meant(session, query)]
+        if query.sort_by == "username":
+            found.sort(key=lambda session: session.owner)
+        if query.order == "DESC":
+            found.reverse()
+        page = found[query.offset : query.offset + query.limit]
+        dialect = self._dialects.of(request, self._mount)
+        items = [stream_json(session, dialect) for session in page]
+        return json_answer({"offset": query.offset, "limit": query.limit, "count": len(items), "items": items})
+
+    async def create(self, request: web.Request) -> web.Response:
+        """A new session; as it is then, or after `Prefer: wait=N` seconds at most."""
+        require_json(request)
+        resolved, arguments = self._asked_for(await read_json(request))
+        wait_s = preferred_wait_s(request.headers.getall("Prefer", []), self._wait_max_s)
+        session = await self._sessions.create(
+            resolved, arguments, owner=NOBODY, wait_s=wait_s or 0, idempotency_key=_idempotency_key(request)
+        )
+        return self._answer(request, session, wait_s)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """One session; 404 for one that was deleted, 410 with the reason for one that ended otherwise."""
+        session_id = parsed(SessionPath, dict(request.match_info), "path").id
+        wait_s = preferred_wait_s(request.headers.getall("Prefer", []), self._wait_max_s)
+        session = await self._sessions.get(session_id, wait_s=wait_s or 0)
+        if session.end_reason is EndReason.DELETED:
+            raise NotFound("session", session_id)
+        return self._answer(request, session, wait_s)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """End the session that the path names."""
+        await self._sessions.end(parsed(SessionPath, dict(request.match_info), "path").id)
+        return web.Response(status=204)
+
+    async def delete_named_in_body(self, request: web.Request) -> web.Response:
+        """End the session that the body names; OVC's answer has a body, misspelled as there."""
+        body = await read_json(request)
+        if not _speaks_ovc(body, "session_id"):
+            await self._sessions.end(parsed(EndStream, body, "body").id)
+            return web.Response(status=204)
+        session_id = parsed(EndOvcStream, body, "body").session_id
+        await self._sessions.end(session_id)
+        return json_answer({"session_id": session_id, "satus": "deleted", "status": "deleted"})
+
+    def _asked_for(self, body: object) -> tuple[Resolved, dict[str, str]]:
+        """What a create's body stands for. Raises Invalid, NotFound."""
+        if _speaks_ovc(body, "application"):
+            ovc = parsed(StartOvcStream, body, "body")
+            resolved = self._catalog.resolve(ovc.application, ovc.application_version, None)
+            return resolved, _arguments(resolved, ovc.application_arguments, "application_arguments")
+        start = parsed(StartStream, body, "body")
+        resolved = self._catalog.resolve(start.id, start.version, start.profile)
+        return resolved, _arguments(resolved, start.arguments, "arguments")
+
+    def _answer(self, request: web.Request, session: Session, wait_s: int | None) -> web.Response:
+        dialect = self._dialects.of(request, self._mount)
+        headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
+        if session.state is State.ENDED:
+            return json_answer(ended_json(session), status=410, headers=headers)
+        stream = stream_json(session, dialect)
+        if session.state is State.READY:
+            return json_answer(stream, headers=headers)
+        headers |= {"Location": f"{dialect.base}/{session.id}", "Retry-After": str(_POLL_AFTER_S)}
+        return json_answer(stream, status=202, headers=headers)
+
+
+def _speaks_ovc(body: object, its_field: str) -> bool:
+    """Dialects are told apart by field names; the documented one is meant where both are there."""
+    return isinstance(body, dict) and its_field in body and "id" not in body
+
+
+def _arguments(resolved: Resolved, given: dict[str, str | None] | None, field: str) -> dict[str, str]:
+    try:
+        return resolved.profile.check_arguments(given or {})
+    except Invalid as error:
+        problems = tuple(replace(problem, loc=("body", field, *problem.loc)) for problem in error.problems)
+        raise Invalid(problems) from error
+
+
+def _is_meant(session: Session, query: StreamQuery) -> bool:
+    if query.username is not None and session.owner != query.username:
+        return False
+    if query.from_time is not None and session.created_at < query.from_time.timestamp():
+        return False
+    return query.to_time is None or session.created_at <= query.to_time.timestamp()
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    key = ", ".join(request.headers.getall("Idempotency-Key", []))
+    if len(key) > _LONGEST_KEY:
+        text = f"String should have at most {_LONGEST_KEY} characters"
+        raise Invalid((Problem(("header", "Idempotency-Key"), text, "string_too_long"),))
+    return key or None

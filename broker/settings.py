@@ -1,0 +1,223 @@
+"""Settings of the broker, field by field, and where they come from: command line over environment over file."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from broker.configuration import ConfigurationError, dotted, first_problem, flattened, read_toml
+from broker.listening import ListenAddress
+from signaling.routes import PortRange
+
+PREFIX = "PIXELFERRY_"
+NESTING = "__"
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+
+USUAL_LISTEN = ListenAddress("127.0.0.1", 8080)
+
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
+
+
+def _split(value: object) -> object:
+    """Lists are written with commas where there is but a text, as in an environment variable."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _address(value: object) -> object:
+    if value is None or isinstance(value, ListenAddress):
+        return value
+    return ListenAddress.parse(str(value))
+
+
+def _name(value: str) -> str:
+    name = value.lower()
+    try:
+        return str(ipaddress.ip_address(name.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"{value!r} is no host name: write it without scheme and port") from None
+    return name
+
+
+def _ip_address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no IP address: write one such as 127.0.0.2") from None
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no network: write an address, or one such as 10.0.0.0/8") from None
+
+
+def _ports(value: object) -> object:
+    if isinstance(value, PortRange):
+        return value
+    match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", str(value), re.ASCII)
+    if match is None:
+        raise ValueError(f"{value!r} is no range of ports: write one such as 47000-47999")
+    return PortRange(int(match[1]), int(match[2]))
+
+
+def _file(value: Path) -> Path:
+    if not value.is_file():
+        raise ValueError(f"there is no file {value}: name one")
+    return value
+
+
+def _folder(value: Path) -> Path:
+    if not value.is_dir():
+        raise ValueError(f"there is no folder {value}: name one")
+    return value.resolve()
+
+
+class RoutesShape(StrEnum):
+    """How `routes` are written: by the mount's own custom, or one shape everywhere."""
+
+    BY_MOUNT = "by-mount"
+    NESTED = "nested"
+    FLAT = "flat"
+
+
+class LogFormat(StrEnum):
+    """For people, or one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class BrokerSettings(BaseSettings):
+    """The broker."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTING,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        validate_default=False,
+    )
+
+    listen: Annotated[ListenAddress, NoDecode, BeforeValidator(_address)] | None = None
+    """Where API and page are: `host:port`. Default: 127.0.0.1:8080, or the next free port."""
+
+    names: Annotated[tuple[Annotated[str, AfterValidator(_name)], ...], NoDecode, BeforeValidator(_split)] = ()
+    """Names under which clients reach the API, besides localhost, the loopback addresses and the listen address.
+    A request whose Host is none of them is refused."""
+
+    insecure_no_identity: bool = False
+    """Listen on addresses that other machines reach, though whoever reaches them may start and end every session."""
+
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
+    ] = ()
+    """Addresses or networks whose X-Forwarded-Prefix and X-Original-URI are believed."""
+
+    routes_shape: RoutesShape = RoutesShape.BY_MOUNT
+    """Shape of `routes`: flat under /stream and nested under /streaming/stream, or one of the two under both."""
+
+    frame_ancestors: Annotated[str, Field(pattern=r"^[A-Za-z0-9:/.*_' -]+$")] = "'self'"
+    """Pages that may hold the viewer page in a frame, as CSP's frame-ancestors has them."""
+
+    wait_max_s: Annotated[float, Field(ge=0, le=600)] = 60
+    """Longest time that a request may ask to wait (`Prefer: wait`)."""
+
+    catalog: Annotated[Path, AfterValidator(_file)] | None = None
+    """The catalog file. Default: the one that ships, with the test pattern and the USD viewer."""
+
+    usd_root: Annotated[Path, AfterValidator(_folder)] | None = None
+    """The folder whose stages the USD viewer may open. Default: the samples that ship."""
+
+    backend_host: Annotated[str, AfterValidator(_ip_address)] | None = None
+    """Address that streaming backends bind. Default: 127.0.0.2 where it can be bound, else 127.0.0.1."""
+
+    backend_ports: Annotated[PortRange, NoDecode, BeforeValidator(_ports)] = PortRange(47000, 47999)
+    """Ports handed out to streaming backends."""
+
+    stop_s: Annotated[float, Field(gt=0, le=600)] = 10
+    """Time that sessions have to end in order when the broker stops; what is left is cut."""
+
+    log_format: LogFormat = LogFormat.TEXT
+    """Log lines for people, or as JSON."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """The least that is logged."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`load` merges the sources itself, so that it can tell which one is wrong."""
+        return (init_settings,)
+
+
+Settings = TypeVar("Settings", bound=BrokerSettings)
+
+
+def load(model: type[Settings], options: Mapping[str, object], config: Path | None) -> Settings:
+    """Settings out of the command line's options, the environment and a file. Raises ConfigurationError."""
+    file = {} if config is None else read_toml(config)
+    try:
+        environment = EnvSettingsSource(model)()
+    except SettingsError as error:
+        name = next(iter(re.findall(r'field "(\w+)"', str(error))), "")
+        raise ConfigurationError("environment", PREFIX + name.upper(), "cannot be read: mend its value") from error
+    try:
+        return model(**_merged(_merged(file, environment), options))  # type: ignore[arg-type]
+    except ValidationError as error:
+        loc, reason = first_problem(error, model)
+        source, key = _origin(loc, options, environment, config)
+        raise ConfigurationError(source, key, reason) from error
+
+
+def _merged(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str, object]:
+    merged = dict(lower)
+    for name, value in upper.items():
+        below = merged.get(name)
+        merged[name] = _merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _origin(
+    loc: tuple[str | int, ...], options: Mapping[str, object], environment: Mapping[str, object], config: Path | None
+) -> tuple[str, str]:
+    """Source and key, as its writer knows them, of the value at this place."""
+    path = tuple(str(part) for part in loc)
+    for length in range(len(path), 0, -1):
+        if path[:length] in flattened(options):
+            return "command line", "--" + "-".join(path[:length]).replace("_", "-")
+        if path[:length] in flattened(environment):
+            return "environment", PREFIX + NESTING.join(path[:length]).upper()
+    return "settings" if config is None else str(config), dotted(loc)
