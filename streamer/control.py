@@ -28,13 +28,14 @@ class Control:
 
     def application(self) -> web.Application:
         """The web application of the control port."""
-        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[web.middleware(self._authorize)])
+        app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[self._authorize])
         app.router.add_get("/v1/ready", self._ready)
         app.router.add_put("/v1/session", self._claim)
         app.router.add_delete("/v1/session", self._release)
         app.router.add_get("/v1/status", self._status)
         return app
 
+    @web.middleware
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, self._expected):
