@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from broker.api.access import Access
 from broker.api.answers import UNEXPECTED, answer_to, answer_to_http, refusal
 from broker.errors import BrokerError, Forbidden
 
 logger = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _CORS = {
@@ -37,7 +36,7 @@ class Gate:
         self._access = access
         self._stopping = stopping
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """As aiohttp wants it."""
 
         @web.middleware

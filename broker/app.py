@@ -1,0 +1,160 @@
+"""The broker put together: the only place that names a concrete store, provider or API module."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+
+from aiohttp import web
+
+import web as web_client
+from broker.api.access import Access, origins_for_relays, plain_name
+from broker.api.applications import MOUNTS, ApplicationApi
+from broker.api.body import MAX_BODY_BYTES
+from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
+from broker.api.middleware import Gate
+from broker.api.ops import OpsApi
+from broker.api.stream import StreamApi
+from broker.api.web import WebFiles
+from broker.core.catalog import Catalog
+from broker.errors import NotFound, StoreUnavailable
+from broker.providers.base import Provider
+from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
+from broker.reconciler import Reconciler
+from broker.sessions import Sessions
+from broker.settings import BrokerSettings
+from broker.stores.base import Store
+from broker.stores.memory import MemoryStore
+from signaling.table import RouteTable
+
+logger = logging.getLogger(__name__)
+
+_STORE_ANSWER_S = 2.0
+_HTTP_STOP_S = 3.0
+_KEEPALIVE_S = 75.0
+
+
+class Broker:
+    """API and reconciler over one store. `run` serves until it is told to stop, and leaves nothing behind."""
+
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        catalog: Catalog,
+        routes: RouteTable,
+        *,
+        store: Store | None = None,
+        provider: Provider | None = None,
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._routes = routes
+        self._store = store or MemoryStore()
+        self._provider = provider or _process_provider(settings)
+        self._sessions = Sessions(self._store, routes, allowed_origins=_relay_origins(settings))
+        self._stopping = False
+
+    async def run(
+        self, sockets: Sequence[socket.socket], stop: asyncio.Event, *, started: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve on these listening sockets until `stop` is set; then take nothing new and end every session."""
+        reconciler = Reconciler(self._store, self._routes, {"process": self._provider}, self._catalog)
+        async with asyncio.TaskGroup() as group:
+            reconciling = group.create_task(reconciler.run(), name="reconciler")
+            async with self._serving(sockets) as sites:
+                started()
+                await stop.wait()
+                self._stopping = True
+                for site in sites:
+                    await site.stop()
+                await self._end_sessions()
+            reconciling.cancel()
+
+    def application(self) -> web.Application:
+        """The API and the page as one aiohttp application."""
+        settings = self._settings
+        gate = Gate(Access(frozenset(_own_names(settings))), lambda: self._stopping)
+        application = web.Application(middlewares=[gate.middleware()], client_max_size=MAX_BODY_BYTES)
+        dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
+        for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
+            api = StreamApi(self._sessions, self._catalog, dialects, mount=mount, wait_max_s=settings.wait_max_s)
+            application.add_routes(api.routes())
+        for mount in MOUNTS:
+            application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
+        application.add_routes(OpsApi(self._why_not_ready).routes())
+        application.add_routes(WebFiles(web_client.ROOT, frame_ancestors=settings.frame_ancestors).routes())
+        return application
+
+    @asynccontextmanager
+    async def _serving(self, sockets: Sequence[socket.socket]) -> AsyncIterator[list[web.SockSite]]:
+        runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=_KEEPALIVE_S,
+            shutdown_timeout=_HTTP_STOP_S,
+        )
+        await runner.setup()
+        try:
+            sites = [web.SockSite(runner, bound) for bound in sockets]
+            for site in sites:
+                await site.start()
+            yield sites
+        finally:
+            await runner.cleanup()
+
+    async def _why_not_ready(self) -> list[str]:
+        causes = ["stopping"] if self._stopping else []
+        try:
+            async with asyncio.timeout(_STORE_ANSWER_S):
+                await self._store.now()
+                relays = await self._routes.relays()
+        except (StoreUnavailable, TimeoutError):
+            return [*causes, "the store does not answer"]
+        if all(relay.draining for relay in relays.values()):
+            causes.append("no relay is announced")
+        return causes
+
+    async def _end_sessions(self) -> None:
+        """End all sessions and wait until they hold nothing any more, in bounded time."""
+        try:
+            async with asyncio.timeout(self._settings.stop_s):
+                for session in await self._sessions.list():
+                    with suppress(NotFound):
+                        await self._sessions.end(session.id)
+                async with aclosing(self._store.changes()) as changes:
+                    async for _ in changes:
+                        sessions = (await self._store.sessions()).values()
+                        if all(session.slot is None and session.ports is None for session in sessions):
+                            return
+        except (StoreUnavailable, TimeoutError):
+            logger.warning("not every session ended in order within %g s", self._settings.stop_s)
+
+
+def _process_provider(settings: BrokerSettings) -> ProcessProvider:
+    ports = settings.backend_ports
+    return ProcessProvider(ProcessSettings(settings.backend_host or usual_backend_host(), ports.lo, ports.hi))
+
+
+def _own_names(settings: BrokerSettings) -> list[str]:
+    """Names of this API besides the loopback ones."""
+    listen = [] if settings.listen is None else [plain_name(settings.listen.host)]
+    return [name for name in (*settings.names, *listen) if not _is_wildcard(name)]
+
+
+def _relay_origins(settings: BrokerSettings) -> tuple[str, ...]:
+    """Whose pages may open signaling. Where every address of this machine is listened on, its names are not known."""
+    if settings.listen is not None and _is_wildcard(settings.listen.host):
+        return ("*",)
+    return origins_for_relays(_own_names(settings))
+
+
+def _is_wildcard(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False

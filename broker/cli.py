@@ -1,0 +1,107 @@
+"""The command line: `pixelferry up | broker | relay | streamer`. Each command imports only what it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given[:1] == ["streamer"]:
+            from streamer.__main__ import main as streamer
+
+            return streamer(given[1:])
+        return _run(_parser().parse_args(given))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "up":
+        return _up(options)
+    return _complain(
+        f"`pixelferry {options.command}` alone needs a shared store, which this release does not have: "
+        "run `pixelferry up`, which is broker and relay in one process",
+        EXIT_USAGE,
+    )
+
+
+def _up(options: argparse.Namespace) -> int:
+    from broker import up
+    from broker.configuration import ConfigurationError
+    from broker.listening import CannotListen
+    from broker.settings import CONFIG_VARIABLE, load
+
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    config = given.pop("config", None) or os.environ.get(CONFIG_VARIABLE) or None
+    del given["command"]
+    try:
+        return up.run(load(up.UpSettings, given, None if config is None else Path(config)))
+    except ConfigurationError as error:
+        return _complain(str(error), EXIT_USAGE)
+    except CannotListen as error:
+        return _complain(str(error), EXIT_FAILED)
+
+
+def _complain(text: str, status: int) -> int:
+    sys.stderr.write(f"pixelferry: {text}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pixelferry", description="Streams interactive GPU applications to browsers.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"pixelferry {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    _add_up(commands.add_parser("up", help="broker, relay and page on this machine, until Ctrl-C", allow_abbrev=False))
+    commands.add_parser("broker", help="the broker alone (needs a shared store: not in this release)")
+    commands.add_parser("relay", help="a relay alone (needs a shared store: not in this release)")
+    commands.add_parser("streamer", help="a streaming backend: test-pattern or usd-viewer", add_help=False)
+    return parser
+
+
+def _add_up(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Broker, relay and viewer page in one process; streaming backends are its children."
+    parser.epilog = (
+        "Every setting can also be given by environment (PIXELFERRY_LISTEN, PIXELFERRY_RELAY__PORTS) or in the TOML "
+        "file of --config; the command line comes before the environment, the environment before the file. "
+        "They are described in broker/settings.py and signaling/settings.py."
+    )
+    parser.add_argument("--config", metavar="FILE", help="TOML file of settings (environment: PIXELFERRY_CONFIG)")
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", help="where API and page are (default: 127.0.0.1:8080, or the next free port)"
+    )
+    parser.add_argument("--catalog", metavar="FILE", help="TOML file of applications and profiles (docs/profiles.md)")
+    parser.add_argument("--usd-root", metavar="FOLDER", help="folder whose stages the USD viewer may open")
+    parser.add_argument("--routes-shape", metavar="SHAPE", help="by-mount (default), nested or flat")
+    parser.add_argument("--log-format", metavar="FORMAT", help="text (default) or json")
+    parser.add_argument("--log-level", metavar="LEVEL", help="debug, info (default), warning or error")
+    parser.add_argument(
+        "--insecure-no-identity",
+        action="store_true",
+        default=None,
+        help="listen where other machines reach it, though whoever does may start and end every session",
+    )
+
+
+def _version() -> str:
+    try:
+        return version("pixelferry")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

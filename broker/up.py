@@ -1,0 +1,148 @@
+"""`pixelferry up`: broker and relay in one process, the backends as its children, until a signal ends all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+from pydantic import Field
+
+from broker.app import Broker
+from broker.catalog_file import SHIPPED, load_catalog
+from broker.configuration import ConfigurationError
+from broker.core.catalog import Catalog
+from broker.listening import ListenAddress, is_loopback, listen, listen_nearby
+from broker.logs import set_up
+from broker.settings import USUAL_LISTEN, BrokerSettings
+from signaling.relay import Relay
+from signaling.settings import RelaySettings
+from signaling.table import MemoryRouteTable, RouteTable
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+EXIT_FORCED = 130
+_PORT_TRIES = 100
+_ANNOUNCED_S = 10.0
+
+
+class UpSettings(BrokerSettings):
+    """The broker's settings, and those of the relay beside it."""
+
+    relay: RelaySettings = Field(default_factory=RelaySettings)
+    """The relay, as signaling/settings.py has it."""
+
+
+def run(settings: UpSettings) -> int:
+    """Serve until a signal; the exit status. Raises ConfigurationError, CannotListen before anything is started."""
+    catalog = catalog_of(settings)
+    sockets = _listening(settings)
+    try:
+        set_up(settings.log_format, settings.log_level)
+        return _run(settings, catalog, sockets)
+    finally:
+        for bound in sockets:
+            bound.close()
+
+
+def catalog_of(settings: BrokerSettings) -> Catalog:
+    """The catalog that is set, its backends knowing where stages may be read. Raises ConfigurationError."""
+    catalog = load_catalog(settings.catalog or SHIPPED)
+    if settings.usd_root is None:
+        return catalog
+    return catalog.with_environment({"PIXELFERRY_USD_ROOT": str(settings.usd_root)})
+
+
+def _listening(settings: UpSettings) -> list[socket.socket]:
+    sockets = listen_nearby(USUAL_LISTEN, _PORT_TRIES) if settings.listen is None else listen(settings.listen)
+    if settings.insecure_no_identity or all(map(is_loopback, sockets)):
+        return sockets
+    for bound in sockets:
+        bound.close()
+    raise ConfigurationError(
+        "settings",
+        "listen",
+        f"other machines reach {settings.listen}, and without identity whoever reaches it may start and end sessions: "
+        "listen on 127.0.0.1, or accept that by --insecure-no-identity",
+    )
+
+
+def _run(settings: UpSettings, catalog: Catalog, sockets: list[socket.socket]) -> int:
+    try:
+        asyncio.run(_serve(settings, catalog, sockets))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return EXIT_FORCED
+    except Exception:  # the root of the process
+        logger.exception("Pixelferry failed")
+        return EXIT_FAILED
+    return 0
+
+
+async def _serve(settings: UpSettings, catalog: Catalog, sockets: list[socket.socket]) -> None:
+    stop = asyncio.Event()
+    _stop_by_signal(stop)
+    table = MemoryRouteTable()
+    broker = Broker(settings, catalog, table)
+    relay = Relay(settings.relay, table)
+    _warn_of_an_unreachable_relay(settings, sockets)
+    async with asyncio.TaskGroup() as group:
+        relaying = group.create_task(relay.run(), name="relay")
+        try:
+            await _announced(table)
+            await broker.run(sockets, stop, started=lambda: _say_where(catalog, sockets))
+        finally:
+            relaying.cancel()
+
+
+async def _announced(table: RouteTable) -> None:
+    """Wait for the relay, so that the first request finds it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ANNOUNCED_S):
+            async for _ in table.changes():
+                if await table.relays():
+                    return
+
+
+def _stop_by_signal(stop: asyncio.Event) -> None:
+    """The first signal ends in order, a second at once, a third without any clean-up."""
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    told: list[int] = []
+
+    def tell(number: int) -> None:
+        told.append(number)
+        if len(told) == 1:
+            logger.info("stopping; %s once more to force it", signal.Signals(number).name)
+            stop.set()
+        elif len(told) == 2 and main is not None:
+            main.cancel()
+        else:
+            os._exit(EXIT_FORCED)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, tell, number)
+
+
+def _warn_of_an_unreachable_relay(settings: UpSettings, sockets: list[socket.socket]) -> None:
+    if not all(map(is_loopback, sockets)) and settings.relay.client_host in ("127.0.0.1", "::1", "localhost"):
+        logger.warning("viewers on other machines cannot reach the relay on %s: set relay.host", settings.relay.host)
+
+
+def _say_where(catalog: Catalog, sockets: list[socket.socket]) -> None:
+    """Print the page's address and a command that makes a session."""
+    host, port = sockets[0].getsockname()[:2]
+    url = f"http://{ListenAddress({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}"
+    application = catalog.applications.get("usd-viewer") or next(iter(catalog.applications.values()))
+    body = json.dumps({"id": application.id, "profile": application.default_profile, "version": "latest"})
+    sys.stdout.write(
+        f"Pixelferry is up. Page: {url}/\n"
+        f"A session: curl -X POST {url}/stream -H 'Content-Type: application/json' -H 'Prefer: wait=20' -d '{body}'\n"
+        "Ctrl-C ends it, and every session with it.\n"
+    )
+    sys.stdout.flush()
