@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from signaling.core.candidates import ip_address
+from signaling.core.candidates import ADDRESSES_OF_NOBODY, ip_address
 from signaling.core.frames import SignalingEditor
 from signaling.core.handshake import Head
 from signaling.core.leaks import leaks
@@ -51,7 +51,7 @@ class HttpViewers:
         self._clock = clock
         self._viewers: dict[str, HttpViewer] = {}
         backend = ip_address(route.backend.host)
-        self._hidden = set() if backend is None or backend.is_loopback else {backend}
+        self._hidden = set() if backend is None or str(backend) in ADDRESSES_OF_NOBODY else {backend}
 
     @property
     def present(self) -> int:

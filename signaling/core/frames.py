@@ -153,8 +153,6 @@ class _Direction(ABC):
             edited = apply(text, found.edits + found.disguises)
         except TooManyParts:
             return Verdict(Fate.MALFORMED)
-        except ValueError:
-            return Verdict(Fate.FOREIGN)
         if self.leaks(edited):
             return Verdict(Fate.FOREIGN)
         return Verdict(Fate.PASSED, text if edited == text else edited)

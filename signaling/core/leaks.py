@@ -25,10 +25,8 @@ _ADDRESS_LINE = re.compile(
     r"(?<![^\r\n\"'])(?:c=|a=rtcp:[0-9]{1,9}\s)IN\s{1,8}IP[46]\s{1,8}([^\s\"'\\]{1,64})", re.IGNORECASE
 )
 _SPLIT = re.compile(r"\b(?:ip|address|addr|hostname)[\"'\s]{0,4}[:=][\"'\s]{0,4}([0-9a-f.:]{3,45})")
-_IP_LIKE = re.compile(
-    r"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
-    r"|(?<![0-9a-fA-F:])(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,39}"
-)
+_IPV4_LIKE = re.compile(r"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])")
+_IPV6_LIKE = re.compile(r"(?<![0-9a-fA-F:])(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,39}")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{40,}={0,2}")
 
 
@@ -80,4 +78,7 @@ def _is_another(host: str, own: TransportAddress) -> bool:
 
 
 def _names_any(text: str, hidden: Collection[IpAddress]) -> bool:
-    return bool(hidden) and any(ip_address(found) in hidden for found in set(_IP_LIKE.findall(text)))
+    if not hidden:
+        return False
+    found = {*_IPV4_LIKE.findall(text), *_IPV6_LIKE.findall(text)}
+    return any(ip_address(host) in hidden for host in found)

@@ -89,8 +89,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @asynccontextmanager
 async def http_backend(handler: Handler) -> AsyncIterator[int]:
     """A backend that answers every request with `handler`; its port."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handle)
     runner = web.AppRunner(app, shutdown_timeout=0.5, access_log=None)
     await runner.setup()
     port = free_port(BACKEND_HOST)

@@ -197,7 +197,7 @@ async def test_a_viewer_that_does_not_leave_is_cut_in_bounded_time() -> None:
 
 async def test_a_refusal_of_the_backend_reaches_the_client() -> None:
     async def refuse(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(409, "taken by another")  # type: ignore[arg-type]
+        return connection.respond(409, "taken by another")
 
     async with bridged(process_request=refuse) as relay:
         with pytest.raises(InvalidStatus) as refused:
@@ -209,7 +209,7 @@ async def test_a_refusal_of_the_backend_reaches_the_client() -> None:
 
 async def test_a_refusal_that_names_the_backend_loses_its_body() -> None:
     async def refuse(connection: ServerConnection, request: Request) -> Response:
-        return connection.respond(404, f"not on {BACKEND_HOST}:1234")  # type: ignore[arg-type]
+        return connection.respond(404, f"not on {BACKEND_HOST}:1234")
 
     async with bridged(process_request=refuse) as relay:
         with pytest.raises(InvalidStatus) as refused:
