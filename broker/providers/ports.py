@@ -19,13 +19,13 @@ class BackendPorts:
 
 
 class PortPool:
-    """Ports `lo` to `hi` of one address. What was handed out is in use until it is given back."""
+    """Ports `lo` to `hi` of one address, from `start` on. What was handed out is in use until it is given back."""
 
-    def __init__(self, host: str, lo: int, hi: int) -> None:
+    def __init__(self, host: str, lo: int, hi: int, *, start: int | None = None) -> None:
         self.host = host
         self._lo = lo
         self._hi = hi
-        self._next = lo
+        self._next = lo if start is None else start
         self._used: set[int] = set()
 
     def take(self) -> BackendPorts:

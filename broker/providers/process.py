@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ class ProcessProvider:
 
     def __init__(self, settings: ProcessSettings) -> None:
         self._settings = settings
-        self._pool = PortPool(settings.backend_host, settings.port_lo, settings.port_hi)
+        lo, hi = settings.port_lo, settings.port_hi
+        start = lo + secrets.randbelow(hi - lo + 1)  # so that two brokers on one machine seldom meet
+        self._pool = PortPool(settings.backend_host, lo, hi, start=start)
         self._occupants: dict[str, tuple[Occupant, asyncio.Task[None]]] = {}
         self._releasing: set[str] = set()
         self._backends: dict[str, Backend] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import signal
@@ -102,6 +103,13 @@ def main() -> None:
     if options.child is not None:
         deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         options.child.write_text(str(subprocess.Popen([sys.executable, "-c", deaf]).pid))
+    try:
+        serve(options)
+    except OSError as error:
+        sys.exit(75 if error.errno == errno.EADDRINUSE else 1)
+
+
+def serve(options: argparse.Namespace) -> None:
     host = os.environ["PIXELFERRY_BACKEND_HOST"]
     with socket.create_server((host, int(os.environ["PIXELFERRY_SIGNALING_PORT"]))):
         if options.plain:

@@ -20,7 +20,6 @@ import pytest
 
 from broker.core.slot import Activity, Backend, BackendState, SlotRef
 from broker.providers.base import Activation, LaunchOrder
-from broker.providers.ports import is_free
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from tests.broker.samples import SESSION_ID, SLOT, make_profile
 from tests.broker.waiting import eventually
@@ -94,7 +93,7 @@ async def test_a_backend_becomes_idle_then_serves_its_session_then_is_gone(provi
     await provider.release(SLOT)
     async with aclosing(provider.observe()) as snapshots:
         assert await anext(snapshots) == {}
-    assert is_free(idle.endpoint.host, idle.endpoint.signaling_port, socket.SOCK_STREAM)
+    assert not processes()
 
 
 async def test_a_slot_is_launched_once_and_released_any_number_of_times(provider: ProcessProvider) -> None:
