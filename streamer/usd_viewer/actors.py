@@ -1,7 +1,6 @@
 """A scene's batches and textures as VTK actors, with the frame that is shown."""
 
 import numpy as np
-from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 from vtkmodules.vtkCommonCore import vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkImageData, vtkPolyData
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
@@ -10,6 +9,7 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 from streamer.usd_viewer.camera import Bounds, Vector
 from streamer.usd_viewer.lighting import LIGHT
 from streamer.usd_viewer.scene import Batch, Kind, Scene, Texture
+from streamer.usd_viewer.vtk_arrays import data_array, id_array
 
 _LINE_WIDTH, _DOT_SIZE = 1.5, 4.0
 
@@ -77,9 +77,9 @@ class _BatchActor:
         if len(batch.point_frames):
             shown = min(frame, len(batch.point_frames) - 1)
             points = vtkPoints()
-            points.SetData(numpy_to_vtk(batch.point_frames[shown]))
+            points.SetData(data_array(batch.point_frames[shown]))
             self._data.SetPoints(points)
-            self._data.GetPointData().SetNormals(numpy_to_vtk(batch.normal_frames[shown]))
+            self._data.GetPointData().SetNormals(data_array(batch.normal_frames[shown]))
             self._data.Modified()
 
     def set_up(self, up: Vector) -> None:
@@ -99,23 +99,23 @@ class _BatchActor:
 def _poly_data(batch: Batch) -> vtkPolyData:
     data = vtkPolyData()
     points = vtkPoints()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(batch.points)))
+    points.SetData(data_array(batch.points))
     data.SetPoints(points)
     cells = vtkCellArray()
     count, corners = batch.elements.shape
     offsets = np.arange(count + 1, dtype=np.int64) * corners
     cells.SetData(
-        numpy_to_vtkIdTypeArray(offsets, deep=True),
-        numpy_to_vtkIdTypeArray(batch.elements.reshape(-1).astype(np.int64), deep=True),
+        id_array(offsets),
+        id_array(batch.elements.reshape(-1).astype(np.int64)),
     )
     place = {Kind.SURFACE: data.SetPolys, Kind.LINES: data.SetLines, Kind.DOTS: data.SetVerts}[batch.kind]
     place(cells)
     attributes = data.GetPointData()
-    attributes.SetScalars(numpy_to_vtk(np.ascontiguousarray(batch.colors)))
+    attributes.SetScalars(data_array(batch.colors))
     if len(batch.normals):
-        attributes.SetNormals(numpy_to_vtk(np.ascontiguousarray(batch.normals)))
+        attributes.SetNormals(data_array(batch.normals))
     if len(batch.uvs):
-        attributes.SetTCoords(numpy_to_vtk(np.ascontiguousarray(batch.uvs)))
+        attributes.SetTCoords(data_array(batch.uvs))
     return data
 
 
@@ -123,13 +123,14 @@ def _texture(texture: Texture) -> vtkTexture:
     height, width, _ = texture.pixels.shape
     image = vtkImageData()
     image.SetDimensions(width, height, 1)
-    from_below = np.ascontiguousarray(texture.pixels[::-1]).reshape(-1, 4)
-    image.GetPointData().SetScalars(numpy_to_vtk(from_below, deep=True))
+    image.GetPointData().SetScalars(data_array(texture.pixels[::-1].reshape(-1, 4)))
     made = vtkTexture()
     made.SetInputData(image)
     made.SetColorModeToDirectScalars()
     made.InterpolateOn()
     made.MipmapOn()
+    # Anisotropic filtering in software takes seconds a frame where texture coordinates are degenerate.
+    made.SetMaximumAnisotropicFiltering(1)
     made.SetRepeat(texture.repeat)
     made.SetEdgeClamp(not texture.repeat)
     return made

@@ -1,11 +1,10 @@
 """Time samples baked into frames: transforms of whatever moves, points of what changes its shape."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from pxr import Usd, UsdGeom
 
-from streamer.usd_viewer.batching import Placement
 from streamer.usd_viewer.scene import Doubles, Timeline
 
 MAX_FRAMES = 600
@@ -37,33 +36,44 @@ class Frames:
 
 @dataclass(slots=True)
 class MovingPrims:
-    """Remembers which placements move, and bakes their tracks in one pass over time."""
+    """Finds what moves with what, and bakes one track for all that moves alike."""
 
     frames: Frames
-    played: bool = False
-    """Whether anything moves at all."""
-    _varying: dict[str, bool] = field(default_factory=dict)
-    _tracked: dict[int, Usd.Prim] = field(default_factory=dict)
-    _tracks: dict[int, Doubles] | None = None
+    _anchors: dict[str, str] = field(default_factory=dict)
+    _prims: dict[str, Usd.Prim] = field(default_factory=dict)
     _deformed: int = 0
 
-    def consider(self, prim: Usd.Prim, placement: Placement) -> None:
-        """Remember a placement if its prim's transform changes over time."""
-        single = len(placement.matrices) == 1
-        room = (len(self._tracked) + 1) * len(self.frames.times) <= MAX_TRANSFORMS
-        if single and room and self._moves(prim):
-            self._tracked[id(placement)] = prim
+    def anchor(self, prim: Usd.Prim) -> str:
+        """The nearest prim, from this one up, whose own transform changes over time: this one keeps its place in it.
 
-    def resolved(self, placement: Placement) -> Placement:
-        """The placement with its track, where it has one."""
-        if self._tracks is None:
-            self._tracks = self._bake()
-        track = self._tracks.get(id(placement))
-        return placement if track is None else replace(placement, track=track)
+        Empty where nothing moves it.
+        """
+        if not self.frames.times or prim.IsPseudoRoot():
+            return ""
+        key = str(prim.GetPath())
+        if key not in self._anchors:
+            xformable = UsdGeom.Xformable(prim)
+            moves = bool(xformable) and xformable.TransformMightBeTimeVarying()
+            room = (len(self._prims) + 1) * len(self.frames.times) <= MAX_TRANSFORMS
+            if moves and room:
+                self._prims[key] = prim
+                self._anchors[key] = key
+            else:
+                self._anchors[key] = self.anchor(prim.GetParent())
+        return self._anchors[key]
+
+    def tracks(self) -> dict[str, Doubles]:
+        """(frames, 4, 4) of each anchor's world transform; those that cannot be undone are left out."""
+        baked = {path: np.empty((len(self.frames.times), 4, 4)) for path in self._prims}
+        for number, time in enumerate(self.frames.times if baked else ()):
+            transforms = UsdGeom.XformCache(time)
+            for path, prim in self._prims.items():
+                baked[path][number] = np.array(transforms.GetLocalToWorldTransform(prim))
+        return {path: track for path, track in baked.items() if _usable(track)}
 
     def timeline(self) -> Timeline:
         """What there is to play."""
-        if not self.played:
+        if not self._prims and not self._deformed:
             return Timeline()
         return Timeline(len(self.frames.times), self.frames.frames_per_second)
 
@@ -72,27 +82,11 @@ class MovingPrims:
         if self._deformed + numbers > MAX_DEFORMED_NUMBERS:
             return False
         self._deformed += numbers
-        self.played = True
         return True
 
-    def _moves(self, prim: Usd.Prim) -> bool:
-        if not self.frames.times or prim.IsPseudoRoot():
-            return False
-        key = str(prim.GetPath())
-        if key not in self._varying:
-            xformable = UsdGeom.Xformable(prim)
-            own = bool(xformable) and xformable.TransformMightBeTimeVarying()
-            self._varying[key] = own or self._moves(prim.GetParent())
-        return self._varying[key]
 
-    def _bake(self) -> dict[int, Doubles]:
-        baked = {key: np.empty((len(self.frames.times), 4, 4)) for key in self._tracked}
-        self.played = self.played or bool(baked)
-        for number, time in enumerate(self.frames.times if baked else ()):
-            transforms = UsdGeom.XformCache(time)
-            for key, prim in self._tracked.items():
-                baked[key][number] = np.array(transforms.GetLocalToWorldTransform(prim))
-        return {key: track for key, track in baked.items() if np.isfinite(track).all()}
+def _usable(track: Doubles) -> bool:
+    return bool(np.isfinite(track).all() and abs(np.linalg.det(track[0])) > 1e-30)
 
 
 def deformation(prim: Usd.Prim, moving: MovingPrims) -> Doubles | None:

@@ -1,7 +1,7 @@
 """Placed shapes gathered into few draw calls: what has the same surface and stands still becomes one batch."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +27,9 @@ class Placement:
     """(n, 2), or (0, 2)"""
     surface: Surface
     matrices: Doubles
-    """(instances, 4, 4)"""
-    track: Doubles | None = None
-    """(frames, 4, 4) where it moves; then `matrices` is its first one alone"""
+    """(instances, 4, 4), in the world, at the start"""
+    anchor: str = ""
+    """What it moves with; empty where it stands still."""
     deformation: Doubles | None = None
     """(frames, points of the mesh, 3) where it changes its shape"""
 
@@ -38,6 +38,33 @@ def to_srgb(linear: Doubles) -> Doubles:
     """Display-referred colour of linear colour, both 0 to 1."""
     encoded: Doubles = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.power(linear, 1 / 2.4) - 0.055)
     return encoded
+
+
+def outline_of(batches: Iterable[Batch]) -> Doubles:
+    """(k, 3) of all points, where the batches start, those that lie farthest out in many directions."""
+    outermost = []
+    for batch in batches:
+        points = batch.points.astype(np.float64)
+        if len(batch.transforms):
+            points = points @ batch.transforms[0, :3, :3] + batch.transforms[0, 3, :3]
+        if len(points):
+            outermost.append(points[np.unique(np.argmax(points @ _DIRECTIONS.T, axis=0))])
+    everything = np.concatenate([np.empty((0, 3)), *outermost])
+    if not len(everything):
+        return everything
+    farthest: Doubles = everything[np.unique(np.argmax(everything @ _DIRECTIONS.T, axis=0))]
+    return farthest
+
+
+def _spread_directions(count: int) -> Doubles:
+    """Unit vectors spread evenly over the sphere (a Fibonacci lattice)."""
+    number = np.arange(count) + 0.5
+    height, turn = 1 - 2 * number / count, np.pi * (1 + 5**0.5) * number
+    ring = np.sqrt(1 - height**2)
+    return np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
+
+
+_DIRECTIONS = _spread_directions(400)
 
 
 def bounds_of(placements: Iterable[Placement]) -> Bounds | None:
@@ -58,10 +85,16 @@ def bounds_of(placements: Iterable[Placement]) -> Bounds | None:
     return Bounds((low[0], low[1], low[2]), (high[0], high[1], high[2]))
 
 
-def gather(placements: Iterable[Placement], origin: Doubles) -> tuple[tuple[Batch, ...], int]:
-    """Batches around `origin`, opaque ones first, and how many elements found no room under MAX_ELEMENTS."""
-    still: defaultdict[tuple[Kind, Surface], list[Batch]] = defaultdict(list)
-    moving: list[Batch] = []
+def gather(
+    placements: Iterable[Placement], tracks: Mapping[str, Doubles], origin: Doubles
+) -> tuple[tuple[Batch, ...], int]:
+    """Batches around `origin`, opaque ones first, and how many elements found no room under MAX_ELEMENTS.
+
+    Args:
+        tracks: (frames, 4, 4) world transforms of what things move with.
+    """
+    joined: defaultdict[tuple[Kind, Surface, str], list[Batch]] = defaultdict(list)
+    deforming: list[Batch] = []
     room, left_out = MAX_ELEMENTS, 0
     for placement in placements:
         each = max(len(placement.elements), 1)
@@ -70,19 +103,24 @@ def gather(placements: Iterable[Placement], origin: Doubles) -> tuple[tuple[Batc
         room -= drawn * each
         if drawn == 0 or not len(placement.elements):
             continue
-        if placement.track is not None or placement.deformation is not None:
-            moving.append(_moving(placement, origin))
+        track = tracks.get(placement.anchor)
+        if placement.deformation is not None:
+            deforming.append(_deforming(placement, placement.deformation, track, origin))
         else:
-            still[placement.shape.kind, placement.surface].append(_still(placement, drawn, origin))
-    batches = [_joined(parts) for parts in still.values()] + moving
+            key = (placement.shape.kind, placement.surface, "" if track is None else placement.anchor)
+            joined[key].append(_rigid(placement, placement.matrices[:drawn], track, origin))
+    batches = [_joined(parts) for parts in joined.values()] + deforming
     return tuple(sorted(batches, key=lambda batch: batch.surface.translucent)), left_out
 
 
-def _still(placement: Placement, drawn: int, origin: Doubles) -> Batch:
+def _rigid(placement: Placement, matrices: Doubles, track: Doubles | None, origin: Doubles) -> Batch:
     shape, used, elements = _used(placement)
-    matrices = placement.matrices[:drawn]
-    points = shape.points[used] @ matrices[:, :3, :3] + (matrices[:, None, 3, :3] - origin)
-    count = len(used)
+    if track is None:
+        matrices = matrices @ _shift(origin)
+    else:
+        matrices = matrices @ np.linalg.inv(track[0])
+    drawn, count = len(matrices), len(used)
+    points = shape.points[used] @ matrices[:, :3, :3] + matrices[:, None, 3, :3]
     copies = np.tile(elements, (drawn, 1, 1))
     mirrored = np.linalg.det(matrices[:, :3, :3]) < 0
     copies[mirrored] = copies[mirrored][:, :, ::-1]
@@ -95,25 +133,18 @@ def _still(placement: Placement, drawn: int, origin: Doubles) -> Batch:
         normals=_placed_normals(shape.normals[used], matrices) if len(shape.normals) else np.empty((0, 3), np.float32),
         colors=np.tile(placement.colors[used], (drawn, 1)),
         uvs=np.tile(placement.uvs[used] if len(placement.uvs) else placement.uvs, (drawn, 1)).astype(np.float32),
-        transforms=np.empty((0, 4, 4)),
+        transforms=np.empty((0, 4, 4)) if track is None else track @ _shift(origin),
         point_frames=np.empty((0, drawn * count, 3), np.float32),
         normal_frames=np.empty((0, drawn * count, 3), np.float32),
     )
 
 
-def _moving(placement: Placement, origin: Doubles) -> Batch:
+def _deforming(placement: Placement, deformation: Doubles, track: Doubles | None, origin: Doubles) -> Batch:
     shape, used, elements = _used(placement)
-    tracks = placement.matrices[:1] if placement.track is None else placement.track
-    shift = np.eye(4)
-    shift[3, :3] = -origin
-    frames = 0 if placement.deformation is None else len(placement.deformation)
-    if placement.deformation is not None and shape.sources is not None:
-        point_frames = placement.deformation[:, shape.sources[used]]
-    else:
-        point_frames = np.empty((0, len(used), 3))
-    transforms = tracks @ shift
-    if len(transforms) == 1 and frames > 1:
-        transforms = np.repeat(transforms, frames, axis=0)
+    sources = shape.sources if shape.sources is not None else np.arange(len(shape.points), dtype=np.int32)
+    within = placement.matrices[:1] if track is None else placement.matrices[:1] @ np.linalg.inv(track[0]) @ track
+    transforms = np.broadcast_to(within @ _shift(origin), (len(deformation), 4, 4))
+    point_frames = deformation[:, sources[used]]
     return Batch(
         kind=shape.kind,
         surface=placement.surface,
@@ -126,6 +157,13 @@ def _moving(placement: Placement, origin: Doubles) -> Batch:
         point_frames=point_frames.astype(np.float32),
         normal_frames=_normal_frames(point_frames, elements).astype(np.float32),
     )
+
+
+def _shift(origin: Doubles) -> Doubles:
+    """The matrix that moves `origin` to zero."""
+    matrix = np.eye(4)
+    matrix[3, :3] = -origin
+    return matrix
 
 
 def _used(placement: Placement) -> tuple[Shape, Integers, Integers]:

@@ -1,7 +1,7 @@
 """Orbit camera arithmetic: turntable, pan, zoom towards the pointer, framing. Pure."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -156,17 +156,32 @@ def zoom(camera: Camera, factor: float, x: float = 0.0, y: float = 0.0) -> Camer
     return replace(camera, target=add(camera.target, shift), distance=distance)
 
 
-def frame(camera: Camera, bounds: Bounds, aspect: float, *, margin: float = 1.08) -> Camera:
-    """Look at `bounds` from the same direction, as near as leaves all of it in a picture of `aspect` (width/height)."""
-    tall = math.tan(camera.field_of_view / 2.0)
-    wide = tall * aspect
-    distance = 0.0
-    for corner in bounds.corners():
-        offset = subtract(corner, bounds.center)
-        spread = max(abs(dot(offset, camera.right)) / wide, abs(dot(offset, camera.up)) / tall)
-        distance = max(distance, dot(offset, camera.backward) + spread)
-    radius = bounds.radius
-    return replace(camera, target=bounds.center, distance=max(distance * margin, radius * 0.1), reach=radius)
+def frame(camera: Camera, points: Sequence[Vector], radius: float, aspect: float, *, margin: float = 1.1) -> Camera:
+    """Look at `points` from the same direction, as near as leaves all of them in a picture of `aspect` (width/height).
+
+    They lie in the middle of the picture, with `margin` around them; at least one point. `radius` is theirs, about.
+    """
+    tall = math.tan(camera.field_of_view / 2.0) / margin
+    across, along = (
+        _fit(points, camera.right, camera.backward, tall * aspect),
+        _fit(points, camera.up, camera.backward, tall),
+    )
+    depth = max(across[1], along[1])
+    front = max(dot(point, camera.backward) for point in points)
+    middle = (front + min(dot(point, camera.backward) for point in points)) / 2.0
+    depth = max(depth, front + radius * 0.01)
+    target = add(
+        add(scale(camera.right, across[0]), scale(camera.up, along[0])),
+        scale(camera.backward, middle),
+    )
+    return replace(camera, target=target, distance=depth - middle, reach=radius)
+
+
+def _fit(points: Sequence[Vector], sideways: Vector, backward: Vector, slope: float) -> tuple[float, float]:
+    """Where an eye stands, sideways and backward, whose view of `slope` to both sides just holds the points."""
+    right = max(dot(point, sideways) + slope * dot(point, backward) for point in points)
+    left = max(-dot(point, sideways) + slope * dot(point, backward) for point in points)
+    return ((right - left) / 2.0, (right + left) / (2.0 * slope))
 
 
 def clipping(camera: Camera, bounds: Bounds) -> tuple[float, float]:

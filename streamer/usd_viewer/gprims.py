@@ -94,7 +94,7 @@ DEFAULT_COLOR = (0.5, 0.5, 0.5)
 def _topology(mesh: UsdGeom.Mesh, points: int, time: Usd.TimeCode) -> tuple[Integers, Integers]:
     counts = _integers(mesh.GetFaceVertexCountsAttr(), time)
     indices = _integers(mesh.GetFaceVertexIndicesAttr(), time)
-    if counts.size and counts.min() < 0 or counts.sum(dtype=np.int64) != len(indices):
+    if (counts.size and counts.min() < 0) or counts.sum(dtype=np.int64) != len(indices):
         raise BadGeometry("faceVertexCounts and faceVertexIndices do not fit together")
     if indices.size and (indices.min() < 0 or indices.max() >= points):
         raise BadGeometry("faceVertexIndices names points that are not there")

@@ -1,7 +1,8 @@
 """The light in the picture, as GLSL for VTK's surface shader: a sky, a ground, a key light and a fill light.
 
 VTK's own lights cost one pass of Phong arithmetic each, which software rendering feels; these four together cost less
-than two of them. Arithmetic is in linear light, approximated by squares: what comes in and goes out is display-referred.
+than two of them. Arithmetic is in linear light, approximated by squares; what comes in and
+goes out is display-referred.
 """
 
 LIGHT = """

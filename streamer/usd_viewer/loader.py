@@ -103,7 +103,7 @@ class StageLoad:
         with self._lock:
             if self._cancelled:
                 raise StageRefused("its loading was broken off")
-            self._process = subprocess.Popen(  # noqa: S603  our own interpreter and module
+            self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "streamer.usd_viewer.load_stage"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -118,9 +118,7 @@ def _texture(shader: UsdShade.Shader, time: Usd.TimeCode) -> TextureUse | None:
         return None
     wraps = {_value(shader.GetInput(name), time) for name in ("wrapS", "wrapT")}
     matrix, name = _uv_source(_source_shader(shader.GetInput("st")), time)
-    return TextureUse(
-        asset.resolvedPath, asset.path, name, repeat=not wraps <= {"clamp", "black"}, uv_matrix=matrix
-    )
+    return TextureUse(asset.resolvedPath, asset.path, name, repeat=not wraps <= {"clamp", "black"}, uv_matrix=matrix)
 
 
 def _uv_source(shader: UsdShade.Shader | None, time: Usd.TimeCode) -> tuple[tuple[float, ...], str]:
@@ -142,7 +140,7 @@ def _uv_source(shader: UsdShade.Shader | None, time: Usd.TimeCode) -> tuple[tupl
 def _transform_2d(shader: UsdShade.Shader, time: Usd.TimeCode) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     def pair(name: str, default: float) -> list[float]:
         value = _value(shader.GetInput(name), time)
-        return [float(value[0]), float(value[1])] if value is not None else [default, default]
+        return [float(value[0]), float(value[1])] if isinstance(value, Gf.Vec2f) else [default, default]
 
     angle = np.radians(_number(shader.GetInput("rotation"), 0.0, time))
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

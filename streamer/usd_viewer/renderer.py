@@ -3,7 +3,6 @@
 import logging
 
 import numpy as np
-from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 from vtkmodules.vtkRenderingCore import vtkLight, vtkRenderer
 from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow
@@ -14,6 +13,7 @@ from streamer.usd_viewer.camera import Camera, clipping, dot
 from streamer.usd_viewer.caption import Caption
 from streamer.usd_viewer.egl import require_egl
 from streamer.usd_viewer.scene import Bytes, Scene
+from streamer.usd_viewer.vtk_arrays import bytes_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Renderer:
             self._actors.set_up((dot(up, camera.right), dot(up, camera.up), dot(up, camera.backward)))
         self._window.Render()
         self._window.GetPixelData(0, 0, width - 1, height - 1, 0, self._pixels, 0)
-        rows: Bytes = vtk_to_numpy(self._pixels).reshape(height, width, 3)
+        rows = bytes_of(self._pixels).reshape(height, width, 3)
         return np.ascontiguousarray(rows[::-1])
 
     def close(self) -> None:

@@ -54,7 +54,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def read_only(folders: Iterable[Path]) -> bool:
-    """From here on open files under `folders` only, for reading only, and no TCP connections; False without Landlock."""
+    """From here on open files under `folders` only, to read, and no TCP connections; False where that cannot be."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "prctl"):
         return False

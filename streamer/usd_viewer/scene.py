@@ -102,6 +102,8 @@ class Scene:
     meters_per_unit: float
     origin: Vector
     bounds: Bounds
+    outline: Doubles
+    """(k, 3) the outermost points at the start, by which the view is framed"""
     timeline: Timeline
     batches: tuple[Batch, ...]
     textures: tuple[Texture, ...]

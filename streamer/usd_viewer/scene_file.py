@@ -59,7 +59,10 @@ def write_scene(scene: Scene, file: IO[bytes]) -> None:
         "batches": [{"kind": batch.kind, "surface": asdict(batch.surface)} for batch in scene.batches],
         "texture_repeats": [texture.repeat for texture in scene.textures],
     }
-    arrays: dict[str, NDArray[np.generic]] = {_HEAD: np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)}
+    arrays: dict[str, NDArray[np.generic]] = {
+        "outline": scene.outline,
+        _HEAD: np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
+    }
     for number, batch in enumerate(scene.batches):
         arrays |= {f"{number}.{name}": getattr(batch, name) for name in _BATCH_ARRAYS}
     for number, texture in enumerate(scene.textures):
@@ -102,6 +105,7 @@ def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
         meters_per_unit=head.meters_per_unit,
         origin=head.origin,
         bounds=head.bounds,
+        outline=_array(arrays, "outline", np.float64, (None, 3)),
         timeline=head.timeline,
         batches=batches,
         textures=textures,
@@ -137,9 +141,7 @@ def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, frames: in
     )
 
 
-def _array(
-    arrays: "np.lib.npyio.NpzFile", name: str, dtype: type[T], shape: tuple[int | None, ...]
-) -> NDArray[T]:
+def _array(arrays: "np.lib.npyio.NpzFile", name: str, dtype: type[T], shape: tuple[int | None, ...]) -> NDArray[T]:
     array: NDArray[T] = arrays[name]
     fits = len(array.shape) == len(shape) and all(
         wanted is None or wanted == got for wanted, got in zip(shape, array.shape, strict=True)

@@ -117,9 +117,9 @@ def box_edges(low: Doubles, high: Doubles) -> Shape:
     return Shape(Kind.LINES, np.where(bits, high, low).astype(float), np.array(edges, np.int32), np.empty((0, 3)))
 
 
-def as_up_axis(token: str) -> UpAxis:
+def as_up_axis(name: str) -> UpAxis:
     """The up axis that a stage names; Y for what is not one."""
-    return UpAxis.Z if token == "Z" else UpAxis.Y
+    return UpAxis.Z if name == "Z" else UpAxis.Y
 
 
 def _turned(radii: Doubles, heights: Doubles, outward: Doubles, along: Doubles, axis: str) -> Shape:

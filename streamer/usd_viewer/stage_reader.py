@@ -8,12 +8,12 @@ import numpy as np
 from pxr import Gf, Usd, UsdGeom, UsdLux, UsdShade, UsdSkel
 
 from streamer.usd_viewer.animation import Frames, MovingPrims, deformation
-from streamer.usd_viewer.batching import Placement, bounds_of, gather
+from streamer.usd_viewer.batching import Placement, bounds_of, gather, outline_of
 from streamer.usd_viewer.camera import Bounds
 from streamer.usd_viewer.draw_modes import draw_mode_shape
 from streamer.usd_viewer.gprims import BadGeometry, numbers, read_gprim
 from streamer.usd_viewer.materials import UNBOUND, Material, bound_material, read_material
-from streamer.usd_viewer.scene import Doubles, Scene, StageCamera
+from streamer.usd_viewer.scene import Doubles, Integers, Scene, StageCamera
 from streamer.usd_viewer.shapes import Shape, as_up_axis
 from streamer.usd_viewer.stage_policy import StagePolicy, shorten
 from streamer.usd_viewer.surfaces import Surfaces
@@ -64,10 +64,9 @@ class StageReader:
         self._surfaces = Surfaces(self.policy, self._omissions)
         self._omissions.update(f"missing file {shorten(path)}: it is not drawn" for path in self.missing)
         self._walk(self.stage.GetPseudoRoot(), np.eye(4)[None], Gf.Matrix4d(1.0), 0)
-        placements = [self._moving.resolved(placement) for placement in self._placements]
-        bounds = bounds_of(placements) or Bounds((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+        bounds = bounds_of(self._placements) or Bounds((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
         origin = np.array(bounds.center)
-        batches, left_out = gather(placements, origin)
+        batches, left_out = gather(self._placements, self._moving.tracks(), origin)
         if left_out:
             self._omissions["triangles and lines beyond what the picture has room for"] += left_out
         half = ((np.array(bounds.high) - np.array(bounds.low)) / 2).tolist()
@@ -76,6 +75,7 @@ class StageReader:
             meters_per_unit=max(UsdGeom.GetStageMetersPerUnit(self.stage), 1e-9),
             origin=bounds.center,
             bounds=Bounds((-half[0], -half[1], -half[2]), (half[0], half[1], half[2])),
+            outline=outline_of(batches),
             timeline=self._moving.timeline(),
             batches=batches,
             textures=self._surfaces.textures,
@@ -148,23 +148,22 @@ class StageReader:
         if not np.isfinite(instances).all():
             raise BadGeometry("its transform is not finite")
         points = deformation(prim, self._moving) if shape.sources is not None and len(instances) == 1 else None
+        anchor = self._moving.anchor(prim) if len(instances) == 1 else ""
         for material, elements in self._parts(prim, shape):
-            surface = self._surfaces.surface(prim, shape, material, self._time)
-            placement = Placement(
-                shape, elements, surface.colors, surface.uvs, surface.surface, instances, deformation=points
+            look = self._surfaces.look(prim, shape, material, self._time)
+            self._placements.append(
+                Placement(shape, elements, look.colors, look.uvs, look.surface, instances, anchor, points)
             )
-            self._placements.append(placement)
-            self._moving.consider(prim, placement)
 
-    def _parts(self, prim: Usd.Prim, shape: Shape) -> Iterator[tuple[Material, "np.ndarray[tuple[int, ...], np.dtype[np.int32]]"]]:
+    def _parts(self, prim: Usd.Prim, shape: Shape) -> Iterator[tuple[Material, Integers]]:
         """The shape's elements by material: those of each subset, and the rest."""
         rest = np.ones(len(shape.elements), bool)
-        subsets = UsdShade.MaterialBindingAPI(prim).GetMaterialBindSubsets() if shape.faces is not None else ()
-        for subset in subsets:
+        faces = shape.faces
+        for subset in UsdShade.MaterialBindingAPI(prim).GetMaterialBindSubsets():
             indices = subset.GetIndicesAttr().Get(self._time)
-            if indices is None or subset.GetElementTypeAttr().Get() != UsdGeom.Tokens.face:
+            if faces is None or indices is None or subset.GetElementTypeAttr().Get() != UsdGeom.Tokens.face:
                 continue
-            chosen = np.isin(shape.faces, np.asarray(indices, np.int32)) & rest
+            chosen = np.isin(faces, np.asarray(indices, np.int32)) & rest
             rest &= ~chosen
             if chosen.any():
                 yield self._material(subset.GetPrim()), shape.elements[chosen]
@@ -201,9 +200,7 @@ class StageReader:
             outside = self._transforms.GetLocalToWorldTransform(prototype).GetInverse()
             self._walk(prototype, (own[:, None] @ instances[None]).reshape(-1, 4, 4), outside, nesting + 1)
 
-    def _instance_matrices(
-        self, instancer: UsdGeom.PointInstancer
-    ) -> "tuple[np.ndarray[tuple[int, ...], np.dtype[np.int32]], Doubles]":
+    def _instance_matrices(self, instancer: UsdGeom.PointInstancer) -> tuple[Integers, Doubles]:
         """The prototype and the transform of each visible instance."""
         chosen = np.asarray(instancer.GetProtoIndicesAttr().Get(self._time) or [], np.int32)
         if len(chosen) > MAX_INSTANCES or len(numbers(instancer.GetPositionsAttr(), self._time, 3)) != len(chosen):
@@ -228,9 +225,7 @@ class StageReader:
             angle = 2.0 * float(np.arctan(abs(window.GetMax()[1])))
             if 0.01 < angle < 3.0:
                 self._cameras.append(
-                    StageCamera(
-                        prim.GetName(), (eye[0], eye[1], eye[2]), (forward[0], forward[1], forward[2]), angle
-                    )
+                    StageCamera(prim.GetName(), (eye[0], eye[1], eye[2]), (forward[0], forward[1], forward[2]), angle)
                 )
 
 

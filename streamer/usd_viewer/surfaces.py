@@ -46,7 +46,7 @@ class Surfaces:
         """All textures so far, in the order of their indices."""
         return tuple(self._textures)
 
-    def surface(self, prim: Usd.Prim, shape: Shape, material: Material, time: Usd.TimeCode) -> Look:
+    def look(self, prim: Usd.Prim, shape: Shape, material: Material, time: Usd.TimeCode) -> Look:
         """How `shape` looks with `material`."""
         use = material.texture
         texture = self._texture(use) if use else -1
@@ -60,14 +60,14 @@ class Surfaces:
                 colors[:, :3] = pixels[..., :3].mean(axis=(0, 1))
                 texture = -1
         emissive = to_srgb(np.array(material.emissive)).round(2).tolist()
-        look = Surface(
+        surface = Surface(
             texture=texture,
             roughness=round(material.roughness, 1),
             metallic=round(material.metallic, 1),
             emissive=(emissive[0], emissive[1], emissive[2]),
             translucent=translucent,
         )
-        return Look(look, colors, uvs)
+        return Look(surface, colors, uvs)
 
     def _colors(self, prim: Usd.Prim, shape: Shape, material: Material, time: Usd.TimeCode) -> Bytes:
         linear = np.empty((len(shape.points), 4))

@@ -54,7 +54,7 @@ def _content(asset: str) -> bytes:
 
 def _decode(content: bytes, demuxer: str) -> Bytes:
     try:
-        with av.open(io.BytesIO(content), format=demuxer) as container:
+        with av.open(io.BytesIO(content), mode="r", format=demuxer) as container:
             frame = next(container.decode(video=0))
             shrink = max(frame.width, frame.height, 1) / MAX_SIDE
             width, height = (max(1, round(side / max(shrink, 1.0))) for side in (frame.width, frame.height))

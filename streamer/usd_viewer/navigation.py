@@ -1,0 +1,128 @@
+"""What a viewer's mouse, wheel and keys do to the camera. Pure: events in, camera out."""
+
+import math
+from collections.abc import Sequence
+
+from streamer.input import InputEvent, Key, Modifiers, PointerButton, PointerMove, Wheel
+from streamer.usd_viewer.camera import Bounds, Camera, UpAxis, Vector, dot, frame, orbit, pan, subtract, zoom
+from streamer.usd_viewer.scene import Scene, StageCamera
+
+LEFT, RIGHT, MIDDLE = 1, 2, 4
+_WHEEL_FACTOR, _WHEEL_MOST_PX = 0.0012, 600.0
+_DRAG_ZOOM = 3.0
+_KEY_STEP = 0.05
+_ARROWS = {"ArrowLeft": (-1.0, 0.0), "ArrowRight": (1.0, 0.0), "ArrowUp": (0.0, -1.0), "ArrowDown": (0.0, 1.0)}
+
+
+class Navigator:
+    """Holds the camera of one scene.
+
+    Left drag orbits, middle or shift drag pans, right or control drag and the wheel zoom; `f`, `a`, Home show all,
+    `r` goes back to the first view, `c` to the stage's next camera, arrows orbit (with shift pan), `+` and `-` zoom.
+    """
+
+    def __init__(
+        self, bounds: Bounds, up_axis: UpAxis, *, outline: Sequence[Vector] = (), cameras: Sequence[StageCamera] = ()
+    ) -> None:
+        self._bounds = bounds
+        self._outline = outline or tuple(bounds.corners())
+        self._cameras = cameras
+        self._next_camera = 0
+        self._pointer: tuple[float, float] | None = None
+        self._aspect = 0.0
+        self._untouched = True
+        self.camera = Camera(up_axis=up_axis)
+
+    @classmethod
+    def of(cls, scene: Scene) -> "Navigator":
+        """The navigator of a scene, at its first view."""
+        outline = [(x, y, z) for x, y, z in scene.outline.tolist()]
+        return cls(scene.bounds, scene.up_axis, outline=outline, cameras=scene.cameras)
+
+    def set_aspect(self, aspect: float) -> None:
+        """Tell the picture's width over height; the first view follows it until it is changed."""
+        changed, self._aspect = aspect != self._aspect, aspect
+        if changed and self._untouched:
+            self.reset()
+
+    def reset(self) -> None:
+        """Go back to the first view: three quarters from the front, all in the picture."""
+        self.camera = Camera(up_axis=self.camera.up_axis)
+        self.frame_all()
+        self._untouched = True
+
+    def frame_all(self) -> None:
+        """Show all from the present direction."""
+        self.camera = frame(self.camera, self._outline, self._bounds.radius, self._aspect or 16 / 9)
+
+    def handle(self, event: InputEvent) -> None:
+        """Do what an event asks for."""
+        before = self.camera
+        match event:
+            case PointerMove():
+                self._drag(event)
+            case PointerButton():
+                self._pointer = (event.x, event.y)
+            case Wheel():
+                turned = min(max(event.dy, -_WHEEL_MOST_PX), _WHEEL_MOST_PX)
+                x, y = self._from_middle(event.x, event.y)
+                self.camera = zoom(self.camera, math.exp(turned * _WHEEL_FACTOR), x, y)
+            case Key(down=True):
+                self._press(event)
+            case _:
+                self._pointer = None
+        self._untouched = self._untouched and self.camera == before
+
+    def _drag(self, event: PointerMove) -> None:
+        last, self._pointer = self._pointer, (event.x, event.y)
+        if last is None or not event.buttons:
+            return
+        dx, dy = (event.x - last[0]) * self._aspect, event.y - last[1]
+        if event.buttons & MIDDLE or event.modifiers & Modifiers.SHIFT:
+            self.camera = pan(self.camera, dx, dy)
+        elif event.buttons & RIGHT or event.modifiers & Modifiers.CONTROL:
+            self.camera = zoom(self.camera, math.exp(dy * _DRAG_ZOOM))
+        elif event.buttons & LEFT:
+            self.camera = orbit(self.camera, dx, dy)
+
+    def _press(self, event: Key) -> None:
+        if event.modifiers & (Modifiers.CONTROL | Modifiers.ALT | Modifiers.META):
+            return
+        if event.key in _ARROWS:
+            dx, dy = (part * _KEY_STEP for part in _ARROWS[event.key])
+            move = pan if event.modifiers & Modifiers.SHIFT else orbit
+            self.camera = move(self.camera, dx, dy)
+        match event.key:
+            case "f" | "F" | "a" | "A" | "Home":
+                self.frame_all()
+            case "r" | "R":
+                self.reset()
+            case "c" | "C" if self._cameras:
+                self._look_through(self._cameras[self._next_camera])
+                self._next_camera = (self._next_camera + 1) % len(self._cameras)
+            case "+" | "=":
+                self.camera = zoom(self.camera, 1.0 - 2 * _KEY_STEP)
+            case "-" | "_":
+                self.camera = zoom(self.camera, 1.0 / (1.0 - 2 * _KEY_STEP))
+
+    def _from_middle(self, x: float, y: float) -> tuple[float, float]:
+        """A place in the picture in picture heights from its middle, right and up."""
+        return ((x - 0.5) * self._aspect, 0.5 - y)
+
+    def _look_through(self, camera: StageCamera) -> None:
+        """Stand where a camera of the stage stands; its roll is left out."""
+        level = Camera(up_axis=self.camera.up_axis, azimuth=0.0, elevation=0.0)
+        forward = camera.forward
+        rise = -dot(forward, level.world_up)
+        radius = self._bounds.radius
+        distance = max(dot(subtract(self._bounds.center, camera.eye), forward), radius * 0.1)
+        x, y, z = (eye + part * distance for eye, part in zip(camera.eye, forward, strict=True))
+        self.camera = Camera(
+            target=(x, y, z),
+            distance=distance,
+            azimuth=math.atan2(-dot(forward, level.right), -dot(forward, level.backward)),
+            elevation=math.asin(min(max(rise, -1.0), 1.0)),
+            up_axis=self.camera.up_axis,
+            field_of_view=camera.field_of_view,
+            reach=radius,
+        )
