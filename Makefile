@@ -10,7 +10,7 @@ demo:
 
 test:
 	@scripts/setup.sh test
-	node --test tests/web/
+	node --test tests/web/*.test.js
 	.venv/bin/python -m pytest $(ARGS)
 
 check:

@@ -46,7 +46,8 @@ class Page {
   #stream = null;
   /** @type {AbortController | null} */
   #attempt = null;
-  #ticker = 0;
+  #elapsedTimer = 0;
+  #statsTimer = 0;
 
   async open() {
     this.#on("reload-button", () => this.#showStart());
@@ -167,7 +168,7 @@ class Page {
         this.#showEnd(error);
       }
     } finally {
-      clearInterval(this.#ticker);
+      clearInterval(this.#elapsedTimer);
     }
   }
 
@@ -193,7 +194,7 @@ class Page {
     this.#title(this.#applications.find((item) => item.id === session.application)?.name ?? session.application);
     this.#show("live");
     this.#picture.focus({ preventScroll: true });
-    this.#ticker = window.setInterval(() => this.#drawStats(), 1000);
+    this.#statsTimer = window.setInterval(() => this.#drawStats(), 1000);
   }
 
   /** @param {string} text */
@@ -202,11 +203,11 @@ class Page {
   }
 
   #countSeconds() {
-    clearInterval(this.#ticker);
+    clearInterval(this.#elapsedTimer);
     const began = performance.now();
     const elapsed = element("elapsed", HTMLElement);
     elapsed.textContent = "0";
-    this.#ticker = window.setInterval(() => {
+    this.#elapsedTimer = window.setInterval(() => {
       elapsed.textContent = String(Math.round((performance.now() - began) / 1000));
     }, 500);
   }
@@ -269,7 +270,7 @@ class Page {
 
   /** @param {unknown} error */
   #showEnd(error) {
-    clearInterval(this.#ticker);
+    clearInterval(this.#statsTimer);
     this.#stream = null;
     const gone = error instanceof BrokerError && [404, 410].includes(error.status);
     const started = this.#sessionId !== null;
@@ -300,7 +301,7 @@ class Page {
   }
 
   #forget() {
-    clearInterval(this.#ticker);
+    clearInterval(this.#statsTimer);
     this.#attempt?.abort();
     this.#attempt = null;
     this.#stream = null;
