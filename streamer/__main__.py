@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         from streamer.test_pattern import TestPattern
 
         run(TestPattern())
-    from streamer.usd_viewer import UsdViewer
+    from streamer.usd_viewer.application import UsdViewer
 
     run(UsdViewer())
 
