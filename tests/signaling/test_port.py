@@ -261,3 +261,28 @@ async def test_the_end_of_a_route_ends_its_opaque_connections() -> None:
 async def test_an_opaque_backend_that_is_absent_is_a_bad_gateway() -> None:
     async with relayed(free_port(BACKEND_HOST), signaling=SignalingKind.OPAQUE) as relay:
         assert (await answer(relay, head(f"/session/{SESSION}"))).startswith(b"HTTP/1.1 502 ")
+
+
+async def test_nothing_is_left_of_connections_of_any_kind() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    port = free_port(BACKEND_HOST)
+    upgrade = ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+    async with await asyncio.start_server(serve, BACKEND_HOST, port):
+        tasks, files = asyncio.all_tasks(), len(os.listdir("/proc/self/fd"))
+        async with relayed(port) as relay:
+            for data in (head("/"), head(f"/{SESSION}"), head(f"/{SESSION}", *upgrade), b"\x16", b"GET"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", relay.number)
+                writer.write(data)
+                await asyncio.sleep(0)
+                writer.transport.abort()
+            request = f"GET /session/{SESSION}/x HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+            for _ in range(3):
+                reader, writer = await asyncio.open_connection("127.0.0.1", relay.number)
+                writer.write(request)
+                assert b" 502 " in await reader.readline()
+                writer.close()
+        await until(lambda: asyncio.all_tasks() == tasks)
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= files)
