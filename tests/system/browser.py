@@ -35,15 +35,17 @@ STATISTICS = """async () => {
     for (const peer of globalThis.testPeers) reports.push(Object.fromEntries(await peer.getStats()));
     return reports;
 }"""
-# The picture in 48 x 27 grey values: small enough to hand over, and blind to what encoding does to single pixels.
-PICTURE = """() => {
+# Part of the picture in 48 x 27 grey values: few enough to hand over, blind to what encoding does to single pixels.
+PICTURE = """([left, top, right, bottom]) => {
     const video = document.querySelector("video"), canvas = new OffscreenCanvas(48, 27);
-    const context = canvas.getContext("2d");
-    context.drawImage(video, 0, 0, 48, 27);
+    const context = canvas.getContext("2d"), { videoWidth, videoHeight } = video;
+    const size = [(right - left) * videoWidth, (bottom - top) * videoHeight];
+    context.drawImage(video, left * videoWidth, top * videoHeight, ...size, 0, 0, 48, 27);
     const grey = [], data = context.getImageData(0, 0, 48, 27).data;
     for (let i = 0; i < data.length; i += 4) grey.push((data[i] + data[i + 1] + data[i + 2]) / 3);
     return grey;
 }"""
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 def chromium_path() -> str | None:
@@ -55,10 +57,11 @@ def chromium_path() -> str | None:
 
 @dataclass
 class Tab:
-    """A page with all that it received: bodies of HTTP answers and WebSocket frames."""
+    """A page with all that it received: heads and bodies of HTTP answers, and WebSocket frames."""
 
     page: Page
     received: list[str] = field(default_factory=list)
+    frames: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -74,7 +77,7 @@ class Tab:
             self.received.append(response.text())
 
     def _keep_frames(self, websocket: WebSocket) -> None:
-        websocket.on("framereceived", lambda payload: self.received.append(text_of(payload)))
+        websocket.on("framereceived", lambda payload: self.frames.append(text_of(payload)))
 
     def statistics(self, kind: str) -> list[JsonObject]:
         """All reports of that type, of every peer connection of the page."""
@@ -94,8 +97,9 @@ class Tab:
             if candidate["id"] in remotes
         }
 
-    def picture(self) -> list[float]:
-        grey: list[float] = self.page.evaluate(PICTURE)
+    def picture(self, part: tuple[float, float, float, float] = WHOLE) -> list[float]:
+        """Grey values of what is shown between those fractions of it: left, top, right, bottom."""
+        grey: list[float] = self.page.evaluate(PICTURE, list(part))
         return grey
 
     def screenshot(self, name: str) -> Path:

@@ -102,6 +102,14 @@ class Backend:
         return answer.json
 
 
+def bound_ports(process: psutil.Process) -> set[tuple[str, int]]:
+    return {
+        (connection.laddr.ip, connection.laddr.port)
+        for connection in process.net_connections("inet")
+        if connection.laddr and (connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM)
+    }
+
+
 class Ferry:
     """`pixelferry up`, started by a test."""
 
@@ -175,15 +183,14 @@ class Ferry:
         return found
 
     def open_ports(self) -> set[tuple[str, int]]:
-        """Listening TCP and unconnected UDP ports of the command and all that it started."""
-        ports = set()
-        for process in [psutil.Process(self.process.pid), *self.descendants()]:
-            for connection in process.net_connections("inet"):
-                if connection.status == psutil.CONN_LISTEN or (
-                    connection.type == socket.SOCK_DGRAM and connection.laddr
-                ):
-                    ports.add((connection.laddr.ip, connection.laddr.port))
-        return ports
+        """Listening TCP and bound UDP ports of the command and all that it started."""
+        processes = [psutil.Process(self.process.pid), *self.descendants()]
+        return set().union(*map(bound_ports, processes))
+
+    def relay_ports(self) -> set[tuple[str, int]]:
+        """Those of the command itself but the API's: of relay and upstream sockets."""
+        own = bound_ports(psutil.Process(self.process.pid))
+        return {(host, port) for host, port in own if not self.url.endswith(f":{port}")}
 
     def open_descriptors(self) -> int:
         return psutil.Process(self.process.pid).num_fds()

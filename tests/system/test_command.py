@@ -1,6 +1,8 @@
 """The command line as a newcomer meets it: ports that are taken, Ctrl-C, a hard death, a wrong catalog."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -41,10 +43,11 @@ def test_port_that_was_asked_for_and_is_taken_stops_the_start_with_one_line(tmp_
 
 
 def test_printed_curl_line_creates_a_session(ferry: Ferry) -> None:
-    (line,) = [line.strip() for line in ferry.log().splitlines() if line.strip().startswith("curl ")]
+    (line,) = re.findall(r"curl .*", ferry.log())
     done = subprocess.run(["bash", "-c", f"{line} --silent"], capture_output=True, text=True, timeout=30, check=False)
-    assert '"id"' in done.stdout, done
-    assert len(ferry.listed()) == 1
+    session = json.loads(done.stdout)
+    assert session["status"]["condition"] == "ready"
+    assert ferry.listed() == [session["id"]]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
