@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from typing import NoReturn, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from broker.errors import Invalid, Problem
 
 MAX_BODY_BYTES = 64 * 1024
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _READ_TIMEOUT_S = 15.0
 _MOST_PROBLEMS = 20
 """More are not listed: an answer is not to outgrow its request."""
@@ -44,9 +46,14 @@ async def read_json(request: web.Request) -> object:
 
 def _parse(content: bytes) -> object:
     try:
-        return json.loads(content.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        value: object = json.loads(content.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        if _SURROGATE.search(content) is not None:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except UnicodeDecodeError as error:
         raise Invalid((Problem(("body", error.start), "The body is not UTF-8", "json_invalid"),)) from error
+    except UnicodeEncodeError as error:
+        raise Invalid((Problem(("body",), "A text holds half a character", "string_unicode"),)) from error
     except json.JSONDecodeError as error:
         raise Invalid((Problem(("body", error.pos), f"JSON decode error: {error.msg}", "json_invalid"),)) from error
     except RecursionError as error:
