@@ -67,14 +67,18 @@ def upstream_host(bind_host: str, backend_host: str) -> str:
 
 
 def is_own_host(backend_host: str, host: str) -> bool:
-    """Whether `host` is the backend's: its address, or, where it runs beside the relay, another one of this machine."""
+    """Whether `host` is the backend's own.
+
+    It is the backend's address; or, where that is loopback and the backend so runs on this machine, an address of one
+    of the machine's networks: ICE agents do not name loopback by themselves.
+    """
     try:
         named = canonical_host(host)
     except ValueError:
         return False
     if named == canonical_host(backend_host):
         return True
-    if not _is_loopback(backend_host) or (":" in named) != (":" in backend_host):
+    if not _is_loopback(backend_host) or _is_loopback(named) or (":" in named) != (":" in backend_host):
         return False
     with socket.socket(socket.AF_INET6 if ":" in named else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

@@ -130,6 +130,29 @@ async def test_taken_port_fails_its_route_and_no_other(kind: socket.SocketKind) 
             await reported(table, "s1", RouteState.ACTIVE)
 
 
+async def test_backend_without_a_way_to_it_fails_its_route() -> None:
+    table, wanted = MemoryRouteTable(), route()
+    async with running(table):
+        await table.publish(replace(wanted, backend=Endpoint("255.255.255.255", 9, 9)))
+        assert (await reported(table, "s1", RouteState.FAILED)).error is RouteError.BIND_REFUSED
+        assert ports_are_free(wanted)
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_relay_cancelled_at_any_moment_leaves_no_port_bound(steps: int) -> None:
+    table, routes = MemoryRouteTable(), [route(f"s{number}") for number in range(3)]
+    for one in routes:
+        await table.publish(one)
+    async with running(table):
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await table.withdraw("s0")
+    assert all(ports_are_free(one) for one in routes)
+    assert await table.relays() == {}
+
+
 async def test_withdrawn_route_tells_its_viewers_that_the_session_ended() -> None:
     table = MemoryRouteTable()
     async with backend() as port, running(table):

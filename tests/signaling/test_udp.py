@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import aioice
 import pytest
+from aioice.ice import get_host_addresses
 
 from signaling.core.media_path import IceCredentials, Side, TransportAddress
 from signaling.errors import PortUnavailable, TooManyViewers
@@ -199,7 +204,9 @@ async def test_media_of_the_client_keeps_a_flow_alive_and_that_of_the_backend_do
 async def test_stranger_cannot_speak_for_the_backend() -> None:
     async with media_rig() as rig:
         path = rig.open_viewer()
-        client, foreign, neighbour = rig.peer(), rig.peer(RELAY_HOST), rig.peer(BACKEND_HOST)
+        client, foreign, neighbour = rig.peer(), rig.peer("127.0.0.3"), rig.peer(BACKEND_HOST)
+        foreign.send(request(to=CLIENT, by=BACKEND), path.backend_facing)
+        await rig.dropped(MediaDrop.FOREIGN_SOURCE)
         neighbour.send(request(to=CLIENT, by=BACKEND, pwd="not-the-clients-password"), path.backend_facing)
         await rig.dropped(MediaDrop.BAD_INTEGRITY)
         upstream = await confirm(rig, client)
@@ -264,6 +271,58 @@ async def test_ice_restart_moves_a_flow_to_the_new_transport() -> None:
         assert (await restarted.receive())[0] == SRTP
 
 
+async def test_newcomer_takes_the_place_and_the_port_of_a_silent_flow() -> None:
+    now = 100.0
+    settings = RelaySettings(max_tuples=1)
+    async with media_rig(settings=settings, monotonic=lambda: now) as rig:
+        rig.open_viewer()
+        old, new = rig.peer(), rig.peer()
+        upstream = await confirm(rig, old)
+        new.send(request(), rig.address)
+        await rig.dropped(MediaDrop.TABLE_FULL)
+        now += 16
+        assert await confirm(rig, new) == upstream
+        old.send(SRTP, rig.address)
+        await rig.dropped(MediaDrop.NOT_ADMITTED)
+        assert rig.backend.pending() == []
+
+
+@contextmanager
+def no_socket_left() -> Iterator[None]:
+    """While the block lasts, the process may open nothing."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as probe:
+        lowest_free = probe.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_process_without_sockets_turns_newcomers_away_and_serves_the_others() -> None:
+    async with media_rig() as rig:
+        rig.open_viewer()
+        first, second = rig.peer(), rig.peer()
+        await confirm(rig, first)
+        with no_socket_left():
+            with pytest.raises(TooManyViewers):
+                rig.port.open_viewer("v2", RELAY_HOST)
+            second.send(request(), rig.address)
+            await rig.dropped(MediaDrop.NO_SOCKET)
+            first.send(SRTP, rig.address)
+            assert (await rig.backend.receive())[0] == SRTP
+        await confirm(rig, second)
+
+
+async def test_candidate_on_a_network_of_the_machine_is_a_loopback_backends_own() -> None:
+    async with media_rig() as rig:
+        path = rig.open_viewer()
+        for host in get_host_addresses(use_ipv4=True, use_ipv6=False):
+            own = not host.startswith("127.")
+            assert path.learn_backend_candidate(TransportAddress(host, 5000), ufrag=None) is own
+
+
 async def test_check_that_came_before_the_client_is_handed_on() -> None:
     async with media_rig() as rig:
         path = rig.open_viewer()
@@ -280,7 +339,10 @@ async def test_check_that_came_before_the_client_is_handed_on() -> None:
         assert (await rig.backend.receive())[0] == response(check, CLIENT.pwd)
 
 
-@pytest.mark.parametrize("host", ["192.0.2.7", "8.8.8.8", "not-an-address", "0.0.0.0", "::1", "224.0.0.1", "x.local"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.3", "192.0.2.7", "8.8.8.8", "not-an-address", "0.0.0.0", "::1", "224.0.0.1", "x.local"],
+)
 async def test_candidate_off_the_backends_host_is_refused(host: str) -> None:
     async with media_rig() as rig:
         path = rig.open_viewer()
@@ -352,6 +414,8 @@ async def test_viewers_are_bounded_and_closing_one_ends_its_flows() -> None:
     settings = RelaySettings(max_viewers=2)
     async with media_rig(settings=settings) as rig:
         path, _ = rig.open_viewer("v1"), rig.port.open_viewer("v2", RELAY_HOST)
+        with pytest.raises(ValueError, match="viewer v2 is already there"):
+            rig.port.open_viewer("v2", RELAY_HOST)
         with pytest.raises(TooManyViewers, match="2 viewers"):
             rig.port.open_viewer("v3", RELAY_HOST)
         client = rig.peer()
