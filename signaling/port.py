@@ -18,8 +18,9 @@ from signaling.metrics import RelayCounters, SignalingRefusal
 from signaling.routes import Admission, Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.tcp import Splice
+from signaling.upgrade import BadHandshake
 from signaling.viewer import BackendUnreachable, Viewer
-from signaling.websocket import BackendRefused, BadHandshake, Bridge
+from signaling.websocket import BackendRefused, Bridge
 
 logger = logging.getLogger(__name__)
 

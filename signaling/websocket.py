@@ -7,39 +7,25 @@ codes and refusals pass. In the steady state a connection costs no task and no t
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 from websockets.frames import Close, Frame, Opcode
 from websockets.frames import CloseCode as StandardCode
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 from websockets.protocol import SEND_EOF, Protocol, State
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
-from websockets.uri import WebSocketURI
 
 from signaling.core.frames import Fate, SignalingEditor, Verdict
-from signaling.core.handshake import HOP_BY_HOP, Head, selected_protocol, to_backend, translation
+from signaling.core.handshake import Head, selected_protocol, to_backend, translation
 from signaling.metrics import FrameDrop
+from signaling.upgrade import accept, client_protocol, request_of
 from signaling.viewer import BackendUnreachable, Viewer, connect_backend, keep_alive
 
 _HIGH_WATER_BYTES = 65536
-_OF_THE_HOP = HOP_BY_HOP | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
-_OF_THE_HOP |= {"content-length", "expect", "host", "sec-websocket-accept"}
 _DROPS = {Fate.FOREIGN: FrameDrop.FOREIGN_CANDIDATE, Fate.MALFORMED: FrameDrop.MALFORMED}
-
-
-class BadHandshake(Exception):
-    """The client's head is no valid WebSocket handshake; `response` says why."""
-
-    def __init__(self, response: bytes) -> None:
-        super().__init__()
-        self.response = response
 
 
 class BackendRefused(Exception):
@@ -48,11 +34,6 @@ class BackendRefused(Exception):
     def __init__(self, response: bytes) -> None:
         super().__init__()
         self.response = response
-
-
-def _silent() -> logging.Logger:
-    # The library logs frames at DEBUG, and signaling must never be in a log: this one no configuration reaches.
-    return logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001
 
 
 class _End(asyncio.Protocol):
@@ -200,14 +181,6 @@ class _End(asyncio.Protocol):
         return heard
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A client's handshake, valid in itself."""
-
-    ws: ServerProtocol
-    response: Response
-
-
 class Bridge:
     """One viewer's WebSocket signaling; `on_closed` is called once, when no hop is left."""
 
@@ -218,10 +191,12 @@ class Bridge:
         self._editor = SignalingEditor(viewer.path, viewer.route.backend.host)
         self._started = self._leaving = False
         limit = viewer.settings.frame_max_bytes
-        accepted = _accept(raw_head, limit)
+        accepted = accept(raw_head, limit)
         self._response = accepted.response
         self.client = _End(self, accepted.ws)
-        self._backend = _End(self, _client_protocol(viewer, head, limit, compress=bool(accepted.ws.extensions)))
+        self._backend = _End(
+            self, client_protocol(viewer.route.backend, head, limit, compress=bool(accepted.ws.extensions))
+        )
         self.client.peer, self._backend.peer = self._backend, self.client
 
     async def connect(self) -> None:
@@ -230,7 +205,7 @@ class Bridge:
         assert isinstance(ws, ClientProtocol)
         end.opened = asyncio.get_running_loop().create_future()
         await connect_backend(self.viewer.route, self.viewer.settings, end)
-        ws.send_request(_request(ws, to_backend(self._head, self.viewer.route, self.viewer.id)))
+        ws.send_request(request_of(ws, to_backend(self._head, self.viewer.route, self.viewer.id)))
         end.flush()
         try:
             response = await end.opened
@@ -345,46 +320,3 @@ class Bridge:
         headers["Content-Length"] = str(len(body := verdict.text.encode()))
         headers["Connection"] = "close"
         return Response(response.status_code, response.reason_phrase, headers, body).serialize()
-
-
-def _accept(raw_head: bytes, limit: int) -> Accepted:
-    """Check the client's handshake and prepare the answer; raises BadHandshake."""
-    ws = ServerProtocol(
-        # Without context takeover no compressor is kept between messages.
-        extensions=[ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)],
-        max_size=limit,
-        logger=_silent(),
-    )
-    ws.receive_data(raw_head)
-    for event in ws.events_received():
-        if isinstance(event, Request):
-            response = ws.accept(event)
-            if response.status_code == 101:
-                return Accepted(ws, response)
-            ws.send_response(response)
-    raise BadHandshake(b"".join(ws.data_to_send()))
-
-
-def _client_protocol(viewer: Viewer, head: Head, limit: int, *, compress: bool) -> ClientProtocol:
-    backend = viewer.route.backend
-    deflate = ClientPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
-    return ClientProtocol(
-        WebSocketURI(False, backend.host, backend.signaling_port, "/", ""),
-        extensions=[deflate] if compress else None,
-        subprotocols=[Subprotocol(word) for word in head.protocols] or None,
-        max_size=limit,
-        logger=_silent(),
-    )
-
-
-def _request(ws: ClientProtocol, head: Head) -> Request:
-    """The client's head with this hop's own WebSocket headers."""
-    own = ws.connect().headers
-    headers = Headers([("Host", head.get("host") or own["Host"])])
-    for name, value in own.raw_items():
-        if name.lower() in _OF_THE_HOP and name.lower() != "host":
-            headers[name] = value
-    for name, value in head.headers:
-        if name.lower() not in _OF_THE_HOP:
-            headers[name] = value
-    return Request(head.target, headers)

@@ -1,0 +1,84 @@
+"""Both handshakes of a relayed WebSocket, prepared for `websockets`' Sans-I/O protocol."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from signaling.core.handshake import HOP_BY_HOP, Head
+from signaling.routes import Endpoint
+
+_OF_THE_HOP = HOP_BY_HOP | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
+_OF_THE_HOP |= {"content-length", "expect", "host", "sec-websocket-accept"}
+
+
+class BadHandshake(Exception):
+    """The client's head is no valid WebSocket handshake; `response` says why."""
+
+    def __init__(self, response: bytes) -> None:
+        super().__init__()
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A client's handshake, valid in itself."""
+
+    ws: ServerProtocol
+    response: Response
+
+
+def accept(raw_head: bytes, limit: int) -> Accepted:
+    """Check the client's handshake and prepare the answer; raises BadHandshake."""
+    ws = ServerProtocol(
+        # Without context takeover no compressor is kept between messages.
+        extensions=[ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)],
+        max_size=limit,
+        logger=_silent(),
+    )
+    ws.receive_data(raw_head)
+    for event in ws.events_received():
+        if isinstance(event, Request):
+            response = ws.accept(event)
+            if response.status_code == 101:
+                return Accepted(ws, response)
+            ws.send_response(response)
+    raise BadHandshake(b"".join(ws.data_to_send()))
+
+
+def client_protocol(backend: Endpoint, head: Head, limit: int, *, compress: bool) -> ClientProtocol:
+    """The protocol for the backend's hop, offering what the client offered."""
+    deflate = ClientPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
+    return ClientProtocol(
+        WebSocketURI(False, backend.host, backend.signaling_port, "/", ""),
+        extensions=[deflate] if compress else None,
+        subprotocols=[Subprotocol(word) for word in head.protocols] or None,
+        max_size=limit,
+        logger=_silent(),
+    )
+
+
+def request_of(ws: ClientProtocol, head: Head) -> Request:
+    """The client's head with this hop's own WebSocket headers."""
+    own = ws.connect().headers
+    headers = Headers([("Host", head.get("host") or own["Host"])])
+    for name, value in own.raw_items():
+        if name.lower() in _OF_THE_HOP and name.lower() != "host":
+            headers[name] = value
+    for name, value in head.headers:
+        if name.lower() not in _OF_THE_HOP:
+            headers[name] = value
+    return Request(head.target, headers)
+
+
+def _silent() -> logging.Logger:
+    # The library logs frames at DEBUG, and signaling must never be in a log: this one no configuration reaches.
+    return logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001
