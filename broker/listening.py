@@ -28,7 +28,7 @@ class ListenAddress:
     def parse(cls, text: str) -> ListenAddress:
         """Read `host:port` or `[IPv6]:port`. Raises ValueError."""
         match = _HOST_PORT.fullmatch(text)
-        if match is None or int(match["port"]) > 65535:
+        if match is None or int(match["port"]) > 65535 or not _is_ipv6(match["v6"] or "::"):
             raise ValueError(f"{text!r} is no address to listen on: write host:port, such as 127.0.0.1:8080")
         return cls((match["v6"] or match["host"]).lower(), int(match["port"]))
 
@@ -70,6 +70,14 @@ def listen_nearby(address: ListenAddress, tries: int) -> list[socket.socket]:
 def is_loopback(bound: socket.socket) -> bool:
     """Whether only this machine can connect to it."""
     return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _resolve(address: ListenAddress) -> list[tuple[socket.AddressFamily, str]]:
