@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from streamer.ending import SESSION_ENDED
 from streamer.session import BackendSession, Claim, ClaimedByAnother
 from streamer.signaling import PROTOCOL, Signaling
 from streamer.source import JsonObject
@@ -24,7 +25,6 @@ class Control:
         self._session = session
         self._signaling = signaling
         self._expected = f"Bearer {token}".encode()
-        self._frames_before = 0
 
     def application(self) -> web.Application:
         """The web application of the control port."""
@@ -58,16 +58,14 @@ class Control:
         return await self._ready(request)
 
     async def _release(self, request: web.Request) -> web.Response:
-        await self._signaling.close(4001, "session ended")
-        await self._session.end()
+        await self._session.end(lambda: self._signaling.end_viewers(SESSION_ENDED))
         return web.Response(status=204)
 
     async def _status(self, request: web.Request) -> web.Response:
-        viewers = list(self._signaling.viewers.values())
         status: JsonObject = {
             "last_input_at": self._session.last_input_at,
-            "viewers": [viewer.status() for viewer in viewers],
-            "frames_sent": sum(viewer.frames_sent for viewer in viewers),
+            "viewers": [viewer.status() for viewer in self._signaling.viewers.values()],
+            "frames_sent": self._session.frames_sent,
         }
         return web.json_response(status)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -14,6 +15,7 @@ from aiortc.mediastreams import VIDEO_CLOCK_RATE
 
 from streamer.source import Frame
 
+MIN_SIDE_PX = 16
 _TIME_BASE = fractions.Fraction(1, VIDEO_CLOCK_RATE)
 
 
@@ -25,10 +27,27 @@ class Picture:
     at_s: float
 
 
+def check_frame(frame: object) -> None:
+    """Raise ValueError, saying what a frame is, for anything else."""
+    if isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3:
+        height, width = frame.shape[:2]
+        if min(height, width) >= MIN_SIDE_PX and height % 2 == 0 and width % 2 == 0:
+            return
+    what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+    raise ValueError(
+        "a frame is a NumPy array of uint8 and shape (height, width, 3), "
+        f"height and width even and at least {MIN_SIDE_PX}; this one is {what}"
+    )
+
+
 def to_planes(frame: Frame) -> npt.NDArray[np.uint8]:
-    """Convert RGB to planar YUV 4:2:0 (BT.601, limited range)."""
-    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-    return np.asarray(picture.reformat(format="yuv420p").to_ndarray(), dtype=np.uint8)
+    """Convert RGB to planar YUV 4:2:0 (BT.601, limited range): the one copy that is made of a frame."""
+    width = frame.shape[1]
+    row_stride, *pixel_strides = frame.strides
+    if pixel_strides != [3, 1] or row_stride < 3 * width:
+        frame = np.ascontiguousarray(frame)
+    picture = av.VideoFrame.from_numpy_buffer(frame, format="rgb24")
+    return np.asarray(picture.reformat(format="yuv420p", threads=1).to_ndarray(), dtype=np.uint8)
 
 
 class LatestPicture:
@@ -58,19 +77,19 @@ class PictureTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, latest: LatestPicture) -> None:
+    def __init__(self, latest: LatestPicture, *, on_sent: Callable[[], None]) -> None:
         super().__init__()
         self._latest = latest
+        self._on_sent = on_sent
         self._number = 0
         self._last_pts = -1
-        self.frames_sent = 0
 
     async def recv(self) -> av.VideoFrame:
         """The next frame to encode, its time on the 90 kHz clock."""
         picture, self._number = await self._latest.after(self._number)
-        # A copy per viewer: encoders write the picture type into the frame.
-        frame = av.VideoFrame.from_ndarray(picture.planes, format="yuv420p")
+        # A frame per viewer, since encoders write the picture type into it; the pixels are shared.
+        frame = av.VideoFrame.from_numpy_buffer(picture.planes, format="yuv420p")
         frame.pts = self._last_pts = max(self._last_pts + 1, round(picture.at_s * VIDEO_CLOCK_RATE))
         frame.time_base = _TIME_BASE
-        self.frames_sent += 1
+        self._on_sent()
         return frame

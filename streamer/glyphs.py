@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Mask = npt.NDArray[np.bool_]
+Colour = tuple[int, int, int]
+Tile = npt.NDArray[np.uint8]
 
-_COLUMNS = {
+COLUMNS, ROWS = 6, 7
+"""Dots per character, the gap to the next one included."""
+
+_DOTS = {
     "0": "3e5149453e", "1": "00427f4000", "2": "4261514946", "3": "2141454b31", "4": "1814127f10",
     "5": "2745454539", "6": "3c4a494930", "7": "0171090503", "8": "3649494936", "9": "064949291e",
     "A": "7e1111117e", "B": "7f49494936", "C": "3e41414122", "D": "7f4141221c", "E": "7f49494941",
@@ -18,18 +22,22 @@ _COLUMNS = {
     "Z": "6151494543", ":": "0036360000", ".": "0060600000", "-": "0808080808", "/": "2010080402",
     "+": "08083e0808", " ": "0000000000",
 }  # fmt: skip
+"""Five columns of a character, a byte each, whose lowest bit is the top dot."""
 
 
-def _glyph(columns: str) -> Mask:
-    """Seven rows of six dots, the last one the gap; each column's lowest bit is its top dot."""
-    bits = [[byte >> row & 1 for byte in bytes.fromhex(columns)] + [0] for row in range(7)]
-    return np.array(bits, dtype=np.bool_)
+class Lettering:
+    """Text in one size and colour, as tiles of pixels that are drawn once."""
+
+    def __init__(self, *, scale: int, ink: Colour, paper: Colour) -> None:
+        self._tiles = {character: _draw(dots, scale, ink, paper) for character, dots in _DOTS.items()}
+        self._blank = self._tiles[" "]
+
+    def line(self, text: str) -> Tile:
+        """The pixels of a line of text; a character that the font lacks is a blank."""
+        return np.concatenate([self._tiles.get(character, self._blank) for character in text.upper()], axis=1)
 
 
-_GLYPHS = {character: _glyph(columns) for character, columns in _COLUMNS.items()}
-
-
-def text_mask(text: str, scale: int) -> Mask:
-    """The dots of a line of text, 7 * scale high; a character that the font lacks is a blank."""
-    line = np.hstack([_GLYPHS.get(character, _GLYPHS[" "]) for character in text.upper()] or [_GLYPHS[" "]])
-    return np.kron(line, np.ones((scale, scale), dtype=np.bool_)).astype(np.bool_)
+def _draw(dots: str, scale: int, ink: Colour, paper: Colour) -> Tile:
+    bits = [[byte >> row & 1 for byte in bytes.fromhex(dots)] + [0] for row in range(ROWS)]
+    shades = np.array([paper, ink], dtype=np.uint8)[np.array(bits)]
+    return np.asarray(shades.repeat(scale, axis=0).repeat(scale, axis=1), dtype=np.uint8)

@@ -167,3 +167,18 @@ _PARSERS: Mapping[str, Callable[[_Fields], InputEvent]] = {
     "keyup": lambda fields: _key(fields, down=False),
     "blur": lambda fields: Blur(fields.seq),
 }
+
+
+def event_name(event: InputEvent) -> str:
+    """The event's name on the wire."""
+    match event:
+        case PointerMove():
+            return "pointermove"
+        case PointerButton():
+            return "pointerdown" if event.down else "pointerup"
+        case Wheel():
+            return "wheel"
+        case Key():
+            return "keydown" if event.down else "keyup"
+        case Blur():
+            return "blur"

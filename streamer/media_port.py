@@ -19,10 +19,13 @@ from aioice.ice import StunProtocol
 Address = tuple[str, int]
 
 _BUDGET = 256
+"""Datagrams taken in one turn of the loop, so that a flood leaves time for the rest."""
+
 _BUFFER_BYTES = 4 * 1024 * 1024
 _MAX_DATAGRAM = 65536
 _STUN_BELOW = 4
-_MAX_REMOTES = 16
+_MAX_REMOTES = 64
+"""Addresses that one viewer may come from in its life: each costs the agent memory and checks."""
 
 
 class MediaPort:
@@ -98,50 +101,51 @@ class MediaPort:
         return protocol.local_candidate
 
     def _drain(self, sock: socket.socket) -> None:
-        try:
-            for _ in range(_BUDGET):
+        for _ in range(_BUDGET):
+            try:
                 data, source = sock.recvfrom(_MAX_DATAGRAM)
-                self._deliver(data, (source[0], source[1]))
-        except BlockingIOError:
-            return
-        except OSError:  # an ICMP error for something sent earlier
-            self.dropped += 1
+            except BlockingIOError:
+                return
+            except OSError:  # an ICMP error for something sent earlier
+                self.dropped += 1
+                continue
+            self._deliver(data, (source[0], source[1]))
 
     def _deliver(self, data: bytes, source: Address) -> None:
-        transport = self._by_source.get(source)
         if data and data[0] < _STUN_BELOW:
-            transport = self._addressee(data) or transport
-            if transport is not None:
-                self._remember(source, transport)
+            transport = self._addressee(data)
+            if transport is not None and not self._remember(source, transport):
+                transport = None
+        else:
+            transport = self._by_source.get(source)
         if transport is None:
             self.dropped += 1
         else:
             transport.protocol.datagram_received(data, source)
 
     def _addressee(self, data: bytes) -> _AgentTransport | None:
-        """The agent that a Binding request names; None for anything else."""
+        """The agent whose credentials a Binding request proves, or who waits for this response; else None."""
         try:
             message = stun.parse_message(data)
         except ValueError:
             return None
         if message.message_class is not stun.Class.REQUEST:
-            answered = (agent for agent in self._agents.values() if agent.asked(message.transaction_id))
-            return next(answered, None)
+            waiting = (agent for agent in self._agents.values() if agent.asked(message.transaction_id))
+            return next(waiting, None)
         username = message.attributes.get("USERNAME")
         transport = self._agents.get(username.partition(":")[0]) if isinstance(username, str) else None
-        if transport is None or not message.check_message_integrity(transport.password):
+        # aioice takes PRIORITY for granted, which RFC 8445 §7.1.1 demands.
+        if transport is None or "PRIORITY" not in message.attributes:
             return None
-        return transport
+        return transport if message.check_message_integrity(transport.password) else None
 
-    def _remember(self, source: Address, transport: _AgentTransport) -> None:
+    def _remember(self, source: Address, transport: _AgentTransport) -> bool:
+        """Send what comes from this source to this agent; False when it has come from too many already."""
+        if source not in transport.remotes and len(transport.remotes) >= _MAX_REMOTES:
+            return False
         self._by_source[source] = transport
-        transport.remotes.pop(source, None)
         transport.remotes[source] = None
-        if len(transport.remotes) > _MAX_REMOTES:
-            oldest = next(iter(transport.remotes))
-            del transport.remotes[oldest]
-            if self._by_source.get(oldest) is transport:
-                del self._by_source[oldest]
+        return True
 
     def send(self, data: bytes, to: Address) -> None:
         """Send one datagram; what the kernel does not take at once is lost, as on any network."""

@@ -7,17 +7,23 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from streamer.input import InputEvent
 from streamer.settings import DEFAULT_VIDEO, BadSettings, StreamSettings, settings_from
 from streamer.source import Application, Frame, JsonObject, Outbox, VideoFormat
 
+if TYPE_CHECKING:
+    from streamer.server import StreamServer
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_PORT_TAKEN = 75
 """The provider tries other ports then (docs/protocol.md §4)."""
+
+_EXIT_WITHIN_S = 8.0
 
 FrameFunction = Callable[[float], Frame]
 
@@ -30,7 +36,7 @@ def run(application: Application | FrameFunction, *, video: VideoFormat = DEFAUL
     try:
         settings = settings_from(os.environ, video=video)
     except BadSettings as error:
-        _leave(str(error), EXIT_USAGE)
+        sys.exit(_say(str(error), EXIT_USAGE))
     if not isinstance(application, Application):
         application = FunctionApplication(application)
     sys.exit(asyncio.run(_serve(application, settings)))
@@ -60,38 +66,58 @@ class FunctionApplication:
 
 
 async def _serve(application: Application, settings: StreamSettings) -> int:
+    from streamer.ending import SHUTTING_DOWN, backend_failed
     from streamer.server import PortTaken, StreamServer
 
     server = StreamServer(application, settings)
+    stop = _stop_signal()
+    failure = None
+    try:
+        await server.open()
+        if settings.standalone:
+            _say(_where(settings.host, server.signaling_port, server.media_port), 0)
+        failure = await _first(stop, server)
+    except PortTaken as error:
+        return _say(str(error), EXIT_PORT_TAKEN)
+    finally:
+        _exit_in_time()
+        await server.close(SHUTTING_DOWN if failure is None else backend_failed(f"The application failed: {failure}"))
+    return 0 if failure is None else _say(f"The application failed: {failure}", EXIT_FAILED)
+
+
+def _stop_signal() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _first(stop: asyncio.Event, server: StreamServer) -> str | None:
+    """Wait for a signal (None) or for the application's failure (its reason)."""
+    stopped, failed = asyncio.create_task(stop.wait()), asyncio.create_task(server.wait())
     try:
-        await server.open()
-    except PortTaken as error:
-        await server.close()
-        return _say(str(error), EXIT_PORT_TAKEN)
-    if settings.standalone:
-        _say(
-            f"Streaming on {settings.host}: signaling port {server.signaling_port} (TCP), "
-            f"media port {server.media_port} (UDP). Ctrl-C ends it.",
-            0,
-        )
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(server.wait())]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        failure = waits[1].result() if waits[1].done() else None
+        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
+        return failed.result() if failed.done() else None
     finally:
-        for task in waits:
-            task.cancel()
-        await server.close()
-    return 0 if failure is None else _say(f"The application failed: {failure}", EXIT_FAILED)
+        stopped.cancel()
+        failed.cancel()
+
+
+def _exit_in_time() -> None:
+    """Whatever hangs while the process ends, it ends."""
+    timer = threading.Timer(_EXIT_WITHIN_S, os._exit, (EXIT_FAILED,))
+    timer.daemon = True
+    timer.start()
+
+
+def _where(host: str, signaling_port: int, media_port: int) -> str:
+    return (
+        f"Streaming on {host}: signaling port {signaling_port} (TCP), media port {media_port} (UDP). "
+        f"View it with connect({{host: '{host}', signalingPort: {signaling_port}, mediaPort: {media_port}, …}}) "
+        "of web/stream-client.js; Ctrl-C ends it."
+    )
 
 
 def _say(text: str, status: int) -> int:
     sys.stderr.write(f"{text}\n")
     return status
-
-
-def _leave(text: str, status: int) -> NoReturn:
-    sys.exit(_say(text, status))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from streamer.aiortc_patch import install_encoders
+from streamer.aiortc_patch import install
 from streamer.control import Control
+from streamer.ending import SHUTTING_DOWN, Ending
 from streamer.media_port import MediaPort
 from streamer.session import BackendSession, Claim
 from streamer.settings import StreamSettings
@@ -18,6 +19,8 @@ from streamer.signaling import Signaling
 from streamer.source import Application
 
 logger = logging.getLogger(__name__)
+
+_CLOSE_TIMEOUT_S = 0.5
 
 
 @dataclass(eq=False)
@@ -57,17 +60,17 @@ class StreamServer:
     async def open(self) -> None:
         """Bind and serve. Raises PortTaken, OSError."""
         settings = self._settings
-        install_encoders(settings.bitrates, settings.video.fps)
+        install(settings.bitrates, settings.video.fps)
         self._failure = asyncio.get_running_loop().create_future()
         self._open_media()
         self._session = BackendSession(self._application, settings.video, on_fatal=self._fail)
         self._signaling = Signaling(self._session, self._media, settings)
-        self.signaling_port = await self._serve(self._signaling.application(), settings.signaling_port, "signaling")
+        self.signaling_port = await self._open_signaling(self._signaling)
         if settings.control_token is None:
             self._session.begin(Claim("standalone", "standalone"), {})
         else:
             control = Control(self._session, self._signaling, settings.control_token)
-            self.control_port = await self._serve(control.application(), settings.control_port, "control")
+            self.control_port = await self._open_control(control.application())
 
     async def wait(self) -> str:
         """Why the application failed, once it has."""
@@ -75,10 +78,11 @@ class StreamServer:
             raise RuntimeError("the server is not open")
         return await asyncio.shield(self._failure)
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending = SHUTTING_DOWN) -> None:
         """End viewers, application and ports. Idempotent; bounded in time."""
         if self._signaling is not None:
-            await self._signaling.close(1012, "the backend is shutting down")
+            await self._signaling.end_viewers(ending)
+            await self._signaling.close()
         if self._session is not None:
             await self._session.close()
         for runner in self._runners:
@@ -92,15 +96,20 @@ class StreamServer:
         except OSError as error:
             raise _or_taken(error, "media", self._settings.host, self._settings.media_port) from error
 
-    async def _serve(self, app: web.Application, port: int, what: str) -> int:
-        host = self._settings.host
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    async def _open_signaling(self, signaling: Signaling) -> int:
+        try:
+            return await signaling.open()
+        except OSError as error:
+            raise _or_taken(error, "signaling", self._settings.host, self._settings.signaling_port) from error
+
+    async def _open_control(self, app: web.Application) -> int:
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_TIMEOUT_S)
         await runner.setup()
         self._runners.append(runner)
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, self._settings.host, self._settings.control_port).start()
         except OSError as error:
-            raise _or_taken(error, what, host, port) from error
+            raise _or_taken(error, "control", self._settings.host, self._settings.control_port) from error
         bound: int = runner.addresses[0][1]
         return bound
 

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from streamer.frames import LatestPicture, Picture
+from streamer.inbox import MAX_MESSAGE_BYTES
 from streamer.input import InputEvent
 from streamer.source import Application, JsonObject, VideoFormat
 from streamer.stage_thread import StageThread
 
 logger = logging.getLogger(__name__)
 
-_STOP_TIMEOUT_S = 5.0
+_STOP_TIMEOUT_S = 1.5
+_MAX_UNHEARD = 32
 
 
 class ClaimedByAnother(Exception):
-    """The backend serves another session."""
+    """The backend serves another session, or has not done with the last one."""
 
 
 class Watcher(Protocol):
     """A viewer as the session sees it."""
 
-    def send(self, event_type: str, payload: JsonObject) -> None:
-        """Send an application message."""
-
-    async def close(self, code: int, reason: str) -> None:
-        """End the viewer."""
+    def send(self, message: str) -> bool:
+        """Send an application message; False when it cannot be sent now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +43,60 @@ class Claim:
 
 
 class BackendSession:
-    """One application, one session at a time, some viewers. Loop-bound, except `Outbox.send`."""
+    """One application, one session at a time, some viewers. Loop-bound, except `broadcast`."""
 
     def __init__(self, application: Application, video: VideoFormat, *, on_fatal: Callable[[str], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_fatal = on_fatal
         self._watchers: dict[str, Watcher] = {}
+        self._unheard: deque[str] = deque(maxlen=_MAX_UNHEARD)
+        self._usual_video = video
+        self._end_once = asyncio.Lock()
+        self._stage = StageThread(application, video, on_picture=self._take_picture, on_failure=self._take_failure)
         self.video = video
         self.claim: Claim | None = None
+        self.ending = False
         self.pictures = LatestPicture()
         self.last_input_at: float | None = None
-        self._stage = StageThread(application, video, on_picture=self._take_picture, on_failure=self._take_failure)
+        self.frames_sent = 0
         self._stage.run()
 
     def begin(self, claim: Claim, arguments: Mapping[str, str]) -> None:
         """Serve this session; the same claim again changes nothing. Raises ClaimedByAnother."""
         if self.claim is not None:
-            if self.claim.session_id == claim.session_id:
-                self.claim = claim
-                return
-            raise ClaimedByAnother
-        self.claim = claim
-        self.last_input_at = None
-        self._stage.start(dict(arguments), _SessionOutbox(self))
-
-    async def end(self) -> None:
-        """Close the viewers, stop the application, be idle. Idempotent."""
-        if self.claim is None:
+            if self.ending or self.claim.session_id != claim.session_id:
+                raise ClaimedByAnother
+            self.claim = claim
             return
-        await self._close_watchers(4001, "session ended")
-        stopped = asyncio.Event()
-        self._stage.stop(lambda: self._call(stopped.set))
-        async with asyncio.timeout(_STOP_TIMEOUT_S):
-            await stopped.wait()
-        self.claim = None
-        self.pictures = LatestPicture()
+        self.claim = claim
+        self._stage.start(dict(arguments), _SessionOutbox(self, claim.session_id))
+        logger.info("serving a session", extra={"session": claim.session_id})
+
+    async def end(self, farewell: Callable[[], Awaitable[None]]) -> None:
+        """Take no more viewers, let `farewell` end those that are there, stop the application, be idle. Idempotent.
+
+        An application that does not stop in time is the process's end: nothing else would make it clean.
+        """
+        async with self._end_once:
+            if self.claim is None:
+                return
+            self.ending = True
+            await farewell()
+            stopped = asyncio.Event()
+            self._stage.stop(lambda: self._call(stopped.set))
+            try:
+                async with asyncio.timeout(_STOP_TIMEOUT_S):
+                    await stopped.wait()
+            except TimeoutError:
+                self._on_fatal(f"it did not stop within {_STOP_TIMEOUT_S:g} seconds")
+                return
+            self.ending = False
+            self._forget()
 
     async def close(self) -> None:
-        """End everything. Idempotent."""
-        await self._close_watchers(1012, "the backend is shutting down")
+        """Stop the application and its thread. Idempotent; bounded in time."""
+        if self.claim is not None and not self.ending:
+            self._stage.stop(lambda: None)
         await asyncio.to_thread(self._stage.close, _STOP_TIMEOUT_S)
 
     def join(self, viewer_id: str, watcher: Watcher) -> None:
@@ -89,15 +106,23 @@ class BackendSession:
 
     def leave(self, viewer_id: str) -> None:
         """A viewer is gone. Idempotent."""
-        self._watchers.pop(viewer_id, None)
-        if not self._watchers:
+        if self._watchers.pop(viewer_id, None) is not None and not self._watchers:
             self._stage.watch(False)
+
+    def catch_up(self, watcher: Watcher) -> None:
+        """A viewer can be sent messages now: send those that nobody was there to hear."""
+        while self._unheard and watcher.send(self._unheard[0]):
+            self._unheard.popleft()
 
     def resize(self, video: VideoFormat) -> None:
         """Render in this format from now on."""
         if video != self.video:
             self.video = video
             self._stage.resize(video)
+
+    def count_frame(self) -> None:
+        """A frame was handed to an encoder."""
+        self.frames_sent += 1
 
     def hear(self, event: InputEvent, at: float) -> None:
         """A controller's input; `at` in seconds since the epoch."""
@@ -109,33 +134,51 @@ class BackendSession:
         self._stage.tell(event_type, payload)
 
     def broadcast(self, event_type: str, payload: JsonObject) -> None:
-        """Send an application message to every viewer. Safe from any thread."""
-        self._call(lambda: self._broadcast(event_type, payload))
+        """Send an application message to every viewer. Safe from any thread.
 
-    def _broadcast(self, event_type: str, payload: JsonObject) -> None:
-        for watcher in list(self._watchers.values()):
-            watcher.send(event_type, payload)
+        Raises ValueError, TypeError for what is no JSON of at most 64 KiB.
+        """
+        message = json.dumps({"event_type": event_type, "payload": payload}, allow_nan=False)
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"the message {event_type!r} has more than {MAX_MESSAGE_BYTES} bytes")
+        self._call(lambda: self._broadcast(message))
 
-    async def _close_watchers(self, code: int, reason: str) -> None:
-        watchers = list(self._watchers.values())
-        await asyncio.gather(*(watcher.close(code, reason) for watcher in watchers))
+    def _broadcast(self, message: str) -> None:
+        sent = [watcher.send(message) for watcher in list(self._watchers.values())]
+        if not any(sent):
+            self._unheard.append(message)
+
+    def _forget(self) -> None:
+        self.claim = None
+        self.last_input_at = None
+        self.frames_sent = 0
+        self.pictures = LatestPicture()
+        self._unheard.clear()
+        self.resize(self._usual_video)
 
     def _take_picture(self, picture: Picture) -> None:
-        self._call(lambda: self.pictures.put(picture))
+        pictures = self.pictures
+        self._call(lambda: pictures.put(picture))
 
     def _take_failure(self, message: str, fatal: bool) -> None:
-        self.broadcast("notice", {"level": "error", "message": f"The application failed: {message}"})
         if fatal:
             self._call(lambda: self._on_fatal(message))
+        else:
+            self.broadcast("notice", {"level": "error", "message": f"The application failed: {message}"})
 
     def _call(self, function: Callable[[], None]) -> None:
-        if not self._loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop has closed, and nobody is left to hear
             self._loop.call_soon_threadsafe(function)
 
 
 class _SessionOutbox:
-    def __init__(self, session: BackendSession) -> None:
+    """The outbox of one session: what an application sends after its session's end reaches nobody."""
+
+    def __init__(self, session: BackendSession, session_id: str) -> None:
         self._session = session
+        self._session_id = session_id
 
     def send(self, event_type: str, payload: JsonObject) -> None:
-        self._session.broadcast(event_type, payload)
+        claim = self._session.claim
+        if claim is not None and claim.session_id == self._session_id:
+            self._session.broadcast(event_type, payload)

@@ -19,9 +19,9 @@ class BadSettings(ValueError):
 class Bitrates:
     """Bits per second: what a stream starts with, and what it stays within."""
 
-    start: int = 6_000_000
+    start: int = 4_000_000
     floor: int = 500_000
-    ceiling: int = 20_000_000
+    ceiling: int = 12_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class StreamSettings:
     bitrates: Bitrates = Bitrates()
     max_viewers: int = 4
     ice_timeout_s: float = 15
-    close_timeout_s: float = 3
+    handshake_timeout_s: float = 10
+    close_timeout_s: float = 1
 
     @property
     def standalone(self) -> bool:

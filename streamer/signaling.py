@@ -2,216 +2,208 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from urllib.parse import urlsplit
 
-from aiohttp import WSMsgType, web
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
+from streamer.ending import BUSY, LEFT, NO_MESSAGE, Ending, bad_offer
 from streamer.media_port import MediaPort
+from streamer.offer import BadOffer
 from streamer.session import BackendSession
 from streamer.settings import StreamSettings
-from streamer.source import JsonObject, VideoFormat
-from streamer.viewer import BadOffer, Role, Viewer
+from streamer.source import JsonObject
+from streamer.video_wish import fulfil
+from streamer.viewer import Role, Viewer
 
 logger = logging.getLogger(__name__)
 
 PROTOCOL = 1
 SESSION_PROTOCOL = "x-nv-sessionid."
 MAX_FRAME_BYTES = 64 * 1024
-_HEARTBEAT_S = 20
+_MAX_MESSAGES = 256
+_CLOSE_TIMEOUT_S = 1.0
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class Signaling:
-    """The handler of the signaling port; it knows the viewers that are there."""
+    """The signaling port; it knows the viewers that are there."""
 
     def __init__(self, session: BackendSession, port: MediaPort, settings: StreamSettings) -> None:
         self._session = session
         self._port = port
         self._settings = settings
+        self._server: Server | None = None
         self.viewers: dict[str, Viewer] = {}
 
-    def application(self) -> web.Application:
-        """The web application of the signaling port; every path takes a WebSocket."""
-        app = web.Application(client_max_size=MAX_FRAME_BYTES)
-        app.router.add_get("/{path:.*}", self._connect)
-        return app
-
-    async def _connect(self, request: web.Request) -> web.StreamResponse:
-        refusal = self._refuse(request)
-        if refusal is not None:
-            return refusal
-        socket = web.WebSocketResponse(
-            protocols=[name for name in _protocols(request) if name.startswith(SESSION_PROTOCOL)][:1],
-            max_msg_size=MAX_FRAME_BYTES,
-            heartbeat=_HEARTBEAT_S,
+    async def open(self) -> int:
+        """Bind and serve; returns the bound port. Raises OSError."""
+        self._server = await serve(
+            self._converse,
+            self._settings.host,
+            self._settings.signaling_port,
+            process_request=self._refuse,
+            select_subprotocol=_select_subprotocol,
+            open_timeout=self._settings.handshake_timeout_s,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            max_size=MAX_FRAME_BYTES,
+            compression=None,
+            logger=_quiet_logger(),
+            server_header=None,
         )
-        await socket.prepare(request)
-        await _Conversation(self, socket, request).hold()
-        return socket
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
 
-    def _refuse(self, request: web.Request) -> web.Response | None:
+    async def end_viewers(self, ending: Ending) -> None:
+        """End every viewer."""
+        await asyncio.gather(*(viewer.close(ending) for viewer in self.viewers.values()))
+        self.viewers.clear()
+
+    async def close(self) -> None:
+        """Give the port back. Idempotent."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def _refuse(self, connection: ServerConnection, request: Request) -> Response | None:
         """Why this handshake is not taken: it must come through the relay, with what only the relay was told."""
-        claim = self._session.claim
         if self._settings.standalone:
             origin = request.headers.get("Origin")
             local = origin is None or urlsplit(origin).hostname in _LOCAL_NAMES
-            return None if local else web.Response(status=403, text="Pages of this origin may not connect.\n")
-        secret = request.headers.get("Pixelferry-Backend-Secret", "")
-        session_id = request.headers.get("Pixelferry-Session", "")
-        if claim is None or not hmac.compare_digest(secret.encode(), claim.secret.encode()):
-            return web.Response(status=403, text="Connect through the relay.\n")
-        if session_id != claim.session_id:
-            return web.Response(status=403, text="This backend serves another session.\n")
+            return None if local else connection.respond(403, "Pages of this origin may not connect.\n")
+        claim = self._session.claim if not self._session.ending else None
+        secret = _only(request.headers, "Pixelferry-Backend-Secret")
+        if claim is None or not hmac.compare_digest(secret.encode(errors="replace"), claim.secret.encode()):
+            return connection.respond(403, "Connect through the relay.\n")
+        if _only(request.headers, "Pixelferry-Session") != claim.session_id:
+            return connection.respond(403, "This backend serves another session.\n")
         return None
 
-    def join(self, request: web.Request, conversation: _Conversation) -> Viewer | None:
-        """A new viewer; None when there are as many as may be."""
+    async def _converse(self, socket: ServerConnection) -> None:
+        conversation = _Conversation(socket, self._session, self._wish)
         if len(self.viewers) >= self._settings.max_viewers:
-            return None
-        trusted = not self._settings.standalone
-        asked = request.headers.get("Pixelferry-Viewer") if trusted else None
-        viewer_id = asked if asked and asked not in self.viewers else secrets.token_hex(8)
-        role = Role.VIEWER if trusted and request.headers.get("Pixelferry-Role") == Role.VIEWER else Role.CONTROLLER
-        viewer = Viewer(viewer_id, role, self._session, self._port, self._settings, on_end=conversation.end)
-        self.viewers[viewer_id] = viewer
-        return viewer
+            await conversation.end(BUSY)
+            return
+        viewer = self._new_viewer(socket, conversation)
+        self.viewers[viewer.id] = viewer
+        try:
+            await conversation.hold(viewer)
+        except Exception:
+            logger.exception("signaling failed", extra={"viewer": viewer.id})
+        finally:
+            await viewer.close(LEFT)
+            self.viewers.pop(viewer.id, None)
 
-    def leave(self, viewer: Viewer) -> None:
-        """A viewer is gone. Idempotent."""
-        self.viewers.pop(viewer.id, None)
-
-    async def close(self, code: int, reason: str) -> None:
-        """End every viewer."""
-        for viewer in list(self.viewers.values()):
-            await viewer.close(code, reason)
-
-    @property
-    def video(self) -> VideoFormat:
-        """What is delivered now."""
-        return self._session.video
-
-    def wish(self, wanted: object) -> VideoFormat:
-        """Follow a client's wish for size and rate within bounds, if it is one; returns what will come."""
-        video = _video_wish(wanted, self._settings.video)
-        if video is not None and len(self.viewers) <= 1:
+    def _wish(self, viewer: Viewer, wanted: object) -> None:
+        """Follow a client's wish for size and rate, if it is one and nobody else would have to share it."""
+        video = fulfil(wanted, self._settings.video)
+        if video is not None and viewer.role is Role.CONTROLLER and len(self.viewers) == 1:
             self._session.resize(video)
-        return self._session.video
+
+    def _new_viewer(self, socket: ServerConnection, conversation: _Conversation) -> Viewer:
+        headers = socket.request.headers if socket.request is not None and not self._settings.standalone else Headers()
+        asked = _only(headers, "Pixelferry-Viewer")
+        viewer_id = asked if asked and asked not in self.viewers else secrets.token_hex(8)
+        role = Role.VIEWER if _only(headers, "Pixelferry-Role") == Role.VIEWER else Role.CONTROLLER
+        return Viewer(viewer_id, role, self._session, self._port, self._settings, on_end=conversation.end)
 
 
 class _Conversation:
     """One client's WebSocket from hello to close."""
 
-    def __init__(self, signaling: Signaling, socket: web.WebSocketResponse, request: web.Request) -> None:
-        self._signaling = signaling
+    def __init__(
+        self, socket: ServerConnection, session: BackendSession, wish: Callable[[Viewer, object], None]
+    ) -> None:
         self._socket = socket
-        self._viewer = signaling.join(request, self)
+        self._session = session
+        self._wish = wish
 
-    async def hold(self) -> None:
-        if self._viewer is None:
-            await self._fail("busy", "As many viewers as may be are watching. Close one of them first.", code=4003)
-            return
+    async def hold(self, viewer: Viewer) -> None:
         try:
             await self._send(
                 {
                     "type": "hello",
                     "protocol": PROTOCOL,
-                    "viewer": self._viewer.id,
-                    "role": self._viewer.role.value,
-                    "video": asdict(self._signaling.video),
+                    "viewer": viewer.id,
+                    "role": viewer.role.value,
+                    "video": asdict(self._session.video),
                 }
             )
-            await self._listen(self._viewer)
-        except ConnectionError:
-            logger.debug("a client went away in the middle of a message")
-        finally:
-            self._signaling.leave(self._viewer)
-            await self._viewer.close()
+            await self._listen(viewer)
+        except ConnectionClosed:
+            logger.debug("a client went away")
 
-    async def end(self, code: str | None, reason: str) -> None:
-        """The viewer ended by itself."""
-        if self._viewer is not None:
-            self._signaling.leave(self._viewer)
-        if self._socket.closed:
-            return
-        if code is not None:
-            await self._fail(code, _WORDS.get(code, reason), code=1011)
-        else:
-            close_code = {"session ended": 4001, "the backend is shutting down": 1012}.get(reason, 1000)
-            await self._socket.close(code=close_code, message=reason.encode()[:120])
+    async def end(self, ending: Ending) -> None:
+        """Tell the client why, and close. Idempotent."""
+        try:
+            if ending.error is not None:
+                await self._send({"type": "error", "code": ending.error, "message": ending.reason})
+            await self._socket.close(ending.code, ending.reason)
+        except ConnectionClosed:
+            logger.debug("a client was gone before it could be told why")
 
     async def _listen(self, viewer: Viewer) -> None:
         offered = False
-        async for frame in self._socket:
-            if frame.type is not WSMsgType.TEXT:
-                break
-            message = _parse(frame.data)
-            match message.get("type") if message is not None else None:
-                case "offer" if message is not None and not offered:
+        for _ in range(_MAX_MESSAGES):
+            message = _parse(await self._socket.recv())
+            match message.get("type"):
+                case "offer" if not offered:
                     offered = True
-                    if not await self._answer(viewer, message):
-                        return
+                    await self._answer(viewer, message)
                 case "candidate":
                     continue  # the client's own address is learned from its checks (peer-reflexive)
                 case "bye":
-                    await self._socket.close(code=1000)
                     return
                 case _:
-                    await self._fail("bad_message", "This is no message of the protocol.", code=1008)
-                    return
+                    break
+        await viewer.close(NO_MESSAGE)
 
-    async def _answer(self, viewer: Viewer, message: Mapping[str, object]) -> bool:
+    async def _answer(self, viewer: Viewer, message: Mapping[str, object]) -> None:
         sdp = message.get("sdp")
-        if not isinstance(sdp, str):
-            await self._fail("bad_offer", "The offer has no sdp.", code=1008)
-            return False
-        video = self._signaling.wish(message.get("video"))
         try:
+            if not isinstance(sdp, str):
+                raise BadOffer("the offer has no sdp")
             answer = await viewer.answer(sdp)
         except BadOffer as error:
-            await self._fail("bad_offer", str(error), code=1008)
-            return False
-        await self._send({"type": "answer", "sdp": answer, "video": asdict(video)})
-        return True
-
-    async def _fail(self, error: str, text: str, *, code: int) -> None:
-        if not self._socket.closed:
-            await self._send({"type": "error", "code": error, "message": text})
-            await self._socket.close(code=code, message=error.encode())
+            await viewer.close(bad_offer(f"{error}."))
+            return
+        self._wish(viewer, message.get("video"))
+        await self._send({"type": "answer", "sdp": answer, "video": asdict(self._session.video)})
 
     async def _send(self, message: JsonObject) -> None:
-        await self._socket.send_str(json.dumps(message))
+        await self._socket.send(json.dumps(message))
 
 
-_WORDS = {"ice_timeout": "No media connection came about within 15 seconds. Is the media port reachable by UDP?"}
+def _select_subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((name for name in offered if name.startswith(SESSION_PROTOCOL)), None)
 
 
-def _protocols(request: web.Request) -> list[str]:
-    return [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+def _only(headers: Headers, name: str) -> str:
+    values = headers.get_all(name)
+    return values[0] if len(values) == 1 else ""
 
 
-def _parse(text: str) -> dict[str, object] | None:
+def _parse(frame: str | bytes) -> dict[str, object]:
+    """The message; an empty one for what is none."""
     try:
-        message = json.loads(text)
+        message = json.loads(frame) if isinstance(frame, str) else None
     except (ValueError, RecursionError):
-        return None
-    return message if isinstance(message, dict) else None
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
-def _video_wish(wanted: object, most: VideoFormat) -> VideoFormat | None:
-    """A wish within 64x64 at 1 fps and what the backend delivers at most; sides are made even."""
-    if not isinstance(wanted, dict):
-        return None
-    sides = [wanted.get("width"), wanted.get("height"), wanted.get("fps", most.fps)]
-    whole = [value for value in sides if isinstance(value, int) and not isinstance(value, bool) and value > 0]
-    if len(whole) < len(sides):
-        return None
-    width, height, fps = whole
-    scale = min(1.0, most.width / width, most.height / height)
-    width, height = (max(64, int(side * scale) // 2 * 2) for side in (width, height))
-    return VideoFormat(min(width, most.width), min(height, most.height), min(fps, most.fps))
+def _quiet_logger() -> logging.Logger:
+    """websockets logs a traceback for each bad handshake, which anybody can send; what is ours to log, we log."""
+    quiet = logging.getLogger("streamer.signaling.websockets")
+    quiet.setLevel(logging.CRITICAL)
+    return quiet

@@ -1,42 +1,30 @@
 """The test pattern: moving colour bars whose frame number and clock can be read from pixels; input is echoed.
 
-Along the top edge lies a strip of 48 equal cells, black for 0 and white for 1, of a 45th of the picture's height
-(`draw_strip`, `read_strip`): 1, 0; the frame number, 24 bits, high bit first; the clock in milliseconds since the
-epoch, its low 20 bits; their even parity; 1.
+`streamer/stamp.py` documents the strip of cells along the top edge that machines read.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from streamer.glyphs import text_mask
-from streamer.input import Blur, InputEvent, Key, PointerButton, PointerMove, Wheel
+from streamer.glyphs import COLUMNS, ROWS, Lettering
+from streamer.input import Blur, InputEvent, Key, PointerButton, PointerMove, Wheel, event_name
 from streamer.source import Frame, JsonObject, Outbox, VideoFormat
-
-CELLS = 48
-FRAME_BITS = 24
-CLOCK_BITS = 20
-_LINE = 30
-"""Characters in a line of the caption."""
+from streamer.stamp import draw_stamp, stamp_of
 
 _BARS = ((236, 240, 241), (241, 196, 15), (26, 188, 156), (46, 204, 113), (155, 89, 182), (231, 76, 60), (52, 152, 219))
-_INK = np.array((236, 240, 246), dtype=np.uint8)
-_PANEL = np.array((13, 27, 42), dtype=np.uint8)
+_NIGHT = (13, 27, 42)
+_CHALK = (224, 232, 240)
+_GOLD = (241, 196, 15)
 _POINTER = {0: (255, 255, 255), 1: (255, 64, 64), 2: (64, 128, 255), 4: (64, 255, 96)}
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What a picture says of itself: its frame number (mod 2**24) and clock (milliseconds, mod 2**20)."""
-
-    frame: int
-    clock_ms: int
+_SEVERAL_BUTTONS = (255, 0, 255)
+_LINE_LENGTH = 26
+_GREYS = 16
 
 
 class TestPattern:
@@ -47,7 +35,7 @@ class TestPattern:
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._outbox: Outbox | None = None
-        self._backdrop: npt.NDArray[np.uint8] | None = None
+        self._scenery: _Scenery | None = None
         self._pointer: tuple[float, float] | None = None
         self._forget()
 
@@ -57,16 +45,17 @@ class TestPattern:
         self._forget()
 
     def render(self, video: VideoFormat, at_s: float) -> Frame:
-        """The next picture."""
-        backdrop = self._backdrop_for(video)
-        offset = int(at_s * video.width / 12) % video.width
-        frame = backdrop[:, video.width - offset : 2 * video.width - offset].copy()
+        """The next picture; it is drawn over the last one."""
+        scenery = self._scenery
+        if scenery is None or scenery.video != video:
+            scenery = self._scenery = _Scenery(video)
         now = self._clock()
-        self._draw_panel(frame, now)
-        self._draw_pointer(frame)
-        draw_strip(frame, Stamp(self._frame % 2**FRAME_BITS, int(now * 1000) % 2**CLOCK_BITS))
+        scenery.draw(at_s, self._lines(now))
+        if self._pointer is not None:
+            _draw_pointer(scenery.canvas, self._pointer, self._buttons)
+        draw_stamp(scenery.canvas, stamp_of(self._frame, now))
         self._frame += 1
-        return frame
+        return scenery.canvas
 
     def on_input(self, event: InputEvent) -> None:
         """Show the event in the next picture, and say which that is."""
@@ -76,11 +65,11 @@ class TestPattern:
             case Wheel():
                 self._turns += (event.dy > 0) - (event.dy < 0)
             case Key():
-                self._key = f"{event.code} {'DOWN' if event.down else 'UP'}"
+                self._key = f"{event.code} {'down' if event.down else 'up'}"
             case Blur():
                 self._buttons = 0
         if self._outbox is not None:
-            self._outbox.send("inputEcho", {"event": _event_name(event), "seq": event.seq, "frame": self._frame})
+            self._outbox.send("inputEcho", {"event": event_name(event), "seq": event.seq, "frame": self._frame})
 
     def on_message(self, event_type: str, payload: JsonObject) -> None:
         """Send the message back."""
@@ -89,7 +78,7 @@ class TestPattern:
 
     def stop(self) -> None:
         """Forget the session."""
-        self._outbox = None
+        self._outbox = self._scenery = None
         self._forget()
 
     def _forget(self) -> None:
@@ -99,99 +88,77 @@ class TestPattern:
         self._turns = 0
         self._key = ""
 
-    def _backdrop_for(self, video: VideoFormat) -> npt.NDArray[np.uint8]:
-        """Two pictures' width of bars, of which each frame shows a window."""
-        backdrop = self._backdrop
-        if backdrop is None or backdrop.shape[:2] != (video.height, 2 * video.width):
-            backdrop = self._backdrop = _draw_bars(video)
-        return backdrop
-
-    def _draw_panel(self, frame: Frame, now: float) -> None:
-        height, width = frame.shape[:2]
-        scale = max(1, height // 120)
+    def _lines(self, now: float) -> list[str]:
         clock = datetime.fromtimestamp(now, UTC).strftime("%H:%M:%S.%f")[:-3]
-        lines = ["PIXELFERRY TEST PATTERN", f"FRAME {self._frame:07d}", f"UTC {clock}"]
-        lines.append(f"WHEEL {self._turns:+d}  KEY {self._key[:16] or '-'}")
-        top, left = height * 3 // 10, width // 16
-        bottom = min(height, top + (len(lines) * 11 + 5) * scale)
-        right = min(width, left + (_LINE * 6 + 10) * scale)
-        frame[top:bottom, left:right] = _PANEL
-        for number, line in enumerate(lines):
-            y, x = top + (4 + 11 * number) * scale, left + 5 * scale
-            mask = text_mask(line[:_LINE], scale)[: bottom - y, : right - x]
-            frame[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = _INK
-
-    def _draw_pointer(self, frame: Frame) -> None:
-        if self._pointer is None:
-            return
-        height, width = frame.shape[:2]
-        x = min(width - 1, int(self._pointer[0] * width))
-        y = min(height - 1, int(self._pointer[1] * height))
-        colour = _POINTER.get(self._buttons, (255, 0, 255))
-        arm, half = height // 18, max(2, height // 240)
-        for reach, paint in ((half + 2, (0, 0, 0)), (half, colour)):
-            frame[max(0, y - reach) : y + reach, max(0, x - arm) : x + arm] = paint
-            frame[max(0, y - arm) : y + arm, max(0, x - reach) : x + reach] = paint
-        if self._buttons:
-            side = height // 36
-            frame[max(0, y - side) : y + side, max(0, x - side) : x + side] = colour
+        return [
+            f"frame  {self._frame:08d}",
+            f"UTC    {clock}",
+            f"wheel  {self._turns:+d}",
+            f"key    {self._key or '-'}",
+        ]
 
 
-def draw_strip(frame: Frame, stamp: Stamp) -> None:
-    """Write the stamp into the frame's top edge."""
+class _Scenery:
+    """What is drawn once for a size, and the canvas that it is put together on."""
+
+    def __init__(self, video: VideoFormat) -> None:
+        self.video = video
+        self.canvas = np.zeros((video.height, video.width, 3), dtype=np.uint8)
+        self._footer_top = video.height * 5 // 6
+        self._bars = _draw_bars(video.width, self._footer_top)
+        self.canvas[self._footer_top :] = _draw_greys(video.width)
+        scale = max(1, min(video.height // 180, video.width // 280))
+        self._lettering = Lettering(scale=scale, ink=_CHALK, paper=_NIGHT)
+        self._line_height = (ROWS + 4) * scale
+        self._margin = 5 * scale
+        self._panel = self._draw_panel(scale)
+
+    def draw(self, at_s: float, lines: list[str]) -> None:
+        """Put the scene together as it is `at_s` seconds into the session, with these lines of text."""
+        width = self.video.width
+        offset = -int(at_s * width / 12) % width
+        self.canvas[: self._footer_top] = self._bars[:, offset : offset + width]
+        top, left = self._footer_top // 3, width // 16
+        for number, text in enumerate(lines, start=1):
+            tile = self._lettering.line(text[:_LINE_LENGTH].ljust(_LINE_LENGTH))
+            y = self._margin + number * self._line_height
+            self._panel[y : y + tile.shape[0], self._margin : self._margin + tile.shape[1]] = tile
+        window = self.canvas[top : self._footer_top, left:]
+        window[: self._panel.shape[0], : self._panel.shape[1]] = self._panel[: window.shape[0], : window.shape[1]]
+
+    def _draw_panel(self, scale: int) -> npt.NDArray[np.uint8]:
+        width = _LINE_LENGTH * COLUMNS * scale + 2 * self._margin
+        panel = np.full((5 * self._line_height + self._margin + scale, width, 3), _NIGHT, dtype=np.uint8)
+        panel[:scale] = _GOLD
+        title = Lettering(scale=scale, ink=_GOLD, paper=_NIGHT).line("Pixelferry test pattern")
+        panel[self._margin : self._margin + title.shape[0], self._margin : self._margin + title.shape[1]] = title
+        return panel
+
+
+def _draw_bars(width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Two pictures' width of colour bars, of which each frame shows a window."""
+    bar_of_column = np.arange(2 * width) % width * len(_BARS) // width
+    return np.array(_BARS, dtype=np.uint8)[bar_of_column][None].repeat(height, axis=0)
+
+
+def _draw_greys(width: int) -> npt.NDArray[np.uint8]:
+    """A row of grey steps from black to white."""
+    steps = np.arange(width) * _GREYS // width * 255 // (_GREYS - 1)
+    return steps.astype(np.uint8)[:, None].repeat(3, axis=1)
+
+
+def _draw_pointer(frame: Frame, place: tuple[float, float], buttons: int) -> None:
+    """A crosshair in the colour of the buttons that are down; with a button down its middle is filled."""
     height, width = frame.shape[:2]
-    shades = np.array(_to_cells(stamp), dtype=np.uint8) * 255
-    cell_of_column = np.arange(width) * CELLS // width
-    frame[: height // 45] = shades[cell_of_column][None, :, None]
+    x, y = min(width - 1, int(place[0] * width)), min(height - 1, int(place[1] * height))
+    colour = _POINTER.get(buttons, _SEVERAL_BUTTONS)
+    arm, half = height // 18, max(2, height // 240)
+    for reach, paint in ((half + 2, _NIGHT), (half, colour)):
+        _fill(frame, x, y, arm + reach - half, reach, paint)
+        _fill(frame, x, y, reach, arm + reach - half, paint)
+    if buttons:
+        _fill(frame, x, y, height // 36, height // 36, colour)
 
 
-def read_strip(frame: Frame) -> Stamp | None:
-    """The stamp of a frame that may have been compressed and scaled; None where there is none to read."""
-    height, width = frame.shape[:2]
-    row = frame[height // 90].mean(axis=1)
-    middles = ((np.arange(CELLS) + 0.5) * width / CELLS).astype(int)
-    return _from_cells([int(value > 127) for value in row[middles]])
-
-
-def _to_cells(stamp: Stamp) -> list[int]:
-    payload = _bits(stamp.frame, FRAME_BITS) + _bits(stamp.clock_ms, CLOCK_BITS)
-    return [1, 0, *payload, sum(payload) % 2, 1]
-
-
-def _from_cells(cells: list[int]) -> Stamp | None:
-    payload = cells[2:-2]
-    if cells[:2] != [1, 0] or cells[-1] != 1 or cells[-2] != sum(payload) % 2:
-        return None
-    return Stamp(_number(payload[:FRAME_BITS]), _number(payload[FRAME_BITS:]))
-
-
-def _bits(number: int, count: int) -> list[int]:
-    return [number >> place & 1 for place in reversed(range(count))]
-
-
-def _number(bits: list[int]) -> int:
-    return sum(bit << place for place, bit in enumerate(reversed(bits)))
-
-
-def _draw_bars(video: VideoFormat) -> npt.NDArray[np.uint8]:
-    """Colour bars above a grey ramp, drawn twice side by side."""
-    backdrop = np.empty((video.height, video.width, 3), dtype=np.uint8)
-    bar_of_column = np.arange(video.width) * len(_BARS) // video.width
-    backdrop[:] = np.array(_BARS, dtype=np.uint8)[bar_of_column]
-    ramp_top = video.height * 5 // 6
-    backdrop[ramp_top:] = (np.arange(video.width) * 256 // video.width).astype(np.uint8)[None, :, None]
-    return np.hstack([backdrop, backdrop])
-
-
-def _event_name(event: InputEvent) -> str:
-    match event:
-        case PointerButton():
-            return "pointerdown" if event.down else "pointerup"
-        case Key():
-            return "keydown" if event.down else "keyup"
-        case PointerMove():
-            return "pointermove"
-        case Wheel():
-            return "wheel"
-        case Blur():
-            return "blur"
+def _fill(frame: Frame, x: int, y: int, reach_x: int, reach_y: int, paint: tuple[int, int, int]) -> None:
+    frame[max(0, y - reach_y) : y + reach_y, max(0, x - reach_x) : x + reach_x] = paint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -19,9 +18,11 @@ from aiortc import (
 )
 
 from streamer.aiortc_patch import ice_agents
+from streamer.ending import MEDIA_LOST, Ending, backend_failed, ice_timeout
 from streamer.frames import PictureTrack
 from streamer.inbox import Inbox
 from streamer.media_port import MediaPort
+from streamer.offer import BadOffer, check_offer
 from streamer.session import BackendSession
 from streamer.settings import StreamSettings
 from streamer.source import JsonObject
@@ -38,12 +39,8 @@ class Role(StrEnum):
     VIEWER = "viewer"
 
 
-class BadOffer(ValueError):
-    """The client's offer cannot be answered; the text says why."""
-
-
 class Viewer:
-    """A viewer from its offer to its end. `on_end` is called once, with a signaling error code or None."""
+    """A viewer from its handshake to its end. `on_end` is called once, with the reason of an end from within."""
 
     def __init__(
         self,
@@ -53,7 +50,7 @@ class Viewer:
         port: MediaPort,
         settings: StreamSettings,
         *,
-        on_end: Callable[[str | None, str], Awaitable[None]],
+        on_end: Callable[[Ending], Awaitable[None]],
     ) -> None:
         self.id = viewer_id
         self.role = role
@@ -62,104 +59,107 @@ class Viewer:
         self._settings = settings
         self._on_end = on_end
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._track = PictureTrack(session.pictures)
+        self._track = PictureTrack(session.pictures, on_sent=session.count_frame)
         self._inbox = Inbox(session, listens=role is Role.CONTROLLER)
         self._messages: RTCDataChannel | None = None
+        self._expected_channels = {"motion", "messages"}
         self._connected = asyncio.Event()
-        self._clock: asyncio.Task[None] | None = None
+        self._clock = asyncio.create_task(self._give_up_in_time(), name=f"ice-clock-{viewer_id}")
         self._ended = False
-        self._remotes: tuple[tuple[str, int], ...] = ()
         self._peer.on("datachannel", self._open_channel)
         self._peer.on("connectionstatechange", self._follow_state)
+        self._track.on("ended", self._follow_track)
 
     async def answer(self, offer: str) -> str:
         """Take the client's offer, return the answer with this backend's one candidate. Raises BadOffer."""
+        offer = check_offer(offer)
         try:
             video = self._peer.addTransceiver(self._track, "sendonly")
             video.setCodecPreferences(_codecs())  # heeded only if said before the offer is taken
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-            if video.mid is None:
-                raise BadOffer("the offer has no video m-line to receive the picture")
-            for agent in ice_agents(self._peer):
-                self._port.attach(agent)
+            agents = ice_agents(self._peer)
+            if len(agents) != 1:
+                raise BadOffer("the offer must bundle all its m-lines (a=group:BUNDLE)")
+            self._take_nothing()
+            self._port.attach(agents[0])
             await self._peer.setLocalDescription(await self._peer.createAnswer())
         except BadOffer:
             raise
-        except Exception as error:  # aiortc raises what its parser happens to trip over
+        except Exception as error:  # aiortc raises whatever its parser happens to trip over
             logger.info("an offer could not be answered: %s", type(error).__name__)
-            raise BadOffer(
-                "the offer cannot be answered: it needs a video m-line with H264 or VP8, ICE and DTLS"
-            ) from None
-        self._clock = asyncio.create_task(self._give_up_in_time(), name=f"ice-clock-{self.id}")
+            raise BadOffer("the offer cannot be answered: it needs H264 or VP8, ICE and DTLS") from None
         return self._peer.localDescription.sdp
 
-    def send(self, event_type: str, payload: JsonObject) -> None:
-        """Send an application message; dropped for a viewer who does not keep up."""
+    def send(self, message: str) -> bool:
+        """Send an application message; False, and dropped, while the viewer cannot be sent one or is too slow."""
         channel = self._messages
         if channel is None or channel.readyState != "open" or channel.bufferedAmount > _MAX_BUFFERED_BYTES:
             self._inbox.counts.unsent += 1
-            return
-        channel.send(json.dumps({"event_type": event_type, "payload": payload}))
+            return False
+        channel.send(message)
+        return True
 
-    async def close(self, code: int = 1000, reason: str = "") -> None:
+    async def close(self, ending: Ending) -> None:
         """End the viewer. Idempotent; bounded in time."""
         if self._ended:
             return
         self._ended = True
-        self._remotes = self._seen_remotes()
         self._session.leave(self.id)
-        if self._clock is not None and self._clock is not asyncio.current_task():
+        if self._clock is not asyncio.current_task():
             self._clock.cancel()
+        await asyncio.gather(self._on_end(ending), self._close_peer())
+        logger.info("a viewer left: %s", ending.reason, extra={"viewer": self.id})
+
+    def status(self) -> JsonObject:
+        """As `GET /v1/status` shows it (docs/protocol.md §4)."""
+        agents = ice_agents(self._peer)
+        selected = [pair.remote_addr for agent in agents for pair in agent._nominated.values()]
+        return {
+            "id": self.id,
+            "role": self.role.value,
+            "remote": _text(selected[0]) if selected else None,
+            "remotes": [_text(remote) for agent in agents for remote in self._port.remotes(agent)],
+            "ice_state": self._peer.iceConnectionState,
+        }
+
+    async def _close_peer(self) -> None:
         try:
             async with asyncio.timeout(self._settings.close_timeout_s):
                 await self._peer.close()
         except TimeoutError:
             logger.warning("a peer connection took too long to close", extra={"viewer": self.id})
-        await self._on_end(reason if code == 4000 else None, reason)
+        self._track.stop()
 
-    def status(self) -> JsonObject:
-        """As `GET /v1/status` shows it (docs/protocol.md §4)."""
-        remotes = self._seen_remotes()
-        selected = self._selected_remote()
-        return {
-            "id": self.id,
-            "role": self.role.value,
-            "remote": _text(selected) if selected is not None else None,
-            "remotes": [_text(remote) for remote in remotes],
-            "ice_state": self._peer.iceConnectionState,
-        }
-
-    @property
-    def frames_sent(self) -> int:
-        """Frames handed to the encoder."""
-        return self._track.frames_sent
-
-    def _seen_remotes(self) -> tuple[tuple[str, int], ...]:
-        found = tuple(remote for agent in ice_agents(self._peer) for remote in self._port.remotes(agent))
-        return found or self._remotes
-
-    def _selected_remote(self) -> tuple[str, int] | None:
-        for agent in ice_agents(self._peer):
-            for pair in agent._nominated.values():
-                return pair.remote_addr
-        return None
+    def _take_nothing(self) -> None:
+        """What a client offers to send is not wanted."""
+        for transceiver in self._peer.getTransceivers():
+            if transceiver.kind != "video":
+                transceiver.direction = "inactive"
 
     def _open_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label == "messages":
-            self._messages = channel
-        elif channel.label != "motion":
+        if channel.label not in self._expected_channels:
             channel.close()
             return
+        self._expected_channels.remove(channel.label)
         channel.on("message", lambda data: self._inbox.take(data, time.time()))
+        if channel.label == "messages":
+            self._messages = channel
+            self._session.catch_up(self)
 
     async def _follow_state(self) -> None:
         state = self._peer.connectionState
-        if state == "connected":
+        if state == "connected" and not self._ended:
             self._connected.set()
-            if not self._ended:
-                self._session.join(self.id, self)
+            self._session.join(self.id, self)
+            logger.info("a viewer watches", extra={"viewer": self.id})
         elif state in ("failed", "closed"):
-            await self.close(reason="media connection lost")
+            await self.close(MEDIA_LOST)
+
+    async def _follow_track(self) -> None:
+        """A track that ends before its viewer does was ended by an encoder's failure, which aiortc logs."""
+        if not self._ended and self._peer.connectionState == "connected":
+            alive = any(agent._nominated for agent in ice_agents(self._peer))
+            await self.close(backend_failed("The picture could not be encoded.") if alive else MEDIA_LOST)
 
     async def _give_up_in_time(self) -> None:
         """ICE agents try for ever or give up too early, as they like; this is our own clock."""
@@ -167,11 +167,11 @@ class Viewer:
             async with asyncio.timeout(self._settings.ice_timeout_s):
                 await self._connected.wait()
         except TimeoutError:
-            await self.close(4000, "ice_timeout")
+            await self.close(ice_timeout(self._settings.ice_timeout_s))
 
 
 def _codecs() -> list[RTCRtpCodecCapability]:
-    """H.264 first: at the same quality it costs a third of the time of VP8 to encode."""
+    """H.264 first: at the same quality it costs half the time of VP8 to encode."""
     known = RTCRtpSender.getCapabilities("video").codecs
     order = {"video/h264": 0, "video/vp8": 1}
     return sorted(known, key=lambda codec: order.get(codec.mimeType.lower(), 2))
