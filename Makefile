@@ -19,7 +19,7 @@ check:
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	node_modules/.bin/tsc --project web
+	node_modules/.bin/tsc --project .
 
 bench:
 	@scripts/setup.sh test
