@@ -2,46 +2,38 @@
  * Calls a broker: which applications there are, and sessions of them.
  */
 
-import { isObject } from "./messages.js";
+import { BrokerError, applicationOf, listOf, parseJson, parseSession, profileOf, refusal, sessionOf } from "./broker-answers.js";
+
+export { BrokerError };
 
 const WAIT_S = 20;
+/** Where somebody looks on, each phase is to be seen: answers come this often at least. */
+const WATCHED_WAIT_S = 1;
 const MAX_RETRY_AFTER_S = 10;
+/** An answer that came sooner says that the broker does not wait: then `Retry-After` counts. */
+const PROMPT_MS = 500;
+/** No answer, or that of a proxy or store which is away: asked again so often before it counts. */
+const PASSING_STATUSES = [0, 502, 503, 504];
+const MAX_ATTEMPTS = 5;
 
 /**
- * @typedef {{id: string, name: string, description: string, tags: string[]}} Application
- * @typedef {{id: string, name: string, description: string}} Profile
- * @typedef {{host: string, signalingPort: number, mediaPort: number}} Route  the relay's host and ports
- * @typedef {{condition: "pending" | "ready" | "failed", message: string}} Status
- * @typedef {{id: string, status: Status, route: Route | null, application: string}} Session
+ * @typedef {import("./broker-answers.js").Application} Application
+ * @typedef {import("./broker-answers.js").Profile} Profile
+ * @typedef {import("./broker-answers.js").Session} Session
+ * @typedef {import("./broker-answers.js").Answer} Answer
  * @typedef {{id: string, profile: string, version?: string, arguments?: Record<string, string>}} StartRequest
  * @typedef {object} WaitOptions
  * @property {AbortSignal} [signal]
  * @property {(session: Session) => void} [onProgress]  called with each answer while the session is prepared
  */
 
-/**
- * The broker refused, or could not be reached (`status` 0).
- */
-export class BrokerError extends Error {
-  /**
-   * @param {number} status  the HTTP status
-   * @param {string} message  what the broker said
-   * @param {string | null} [endReason]  why the session ended (410)
-   */
-  constructor(status, message, endReason = null) {
-    super(message);
-    this.name = "BrokerError";
-    this.status = status;
-    this.endReason = endReason;
-  }
-}
-
 export class BrokerClient {
   #base;
 
-  /** @param {string | URL} [base]  the broker's root; by default the page's own origin */
+  /** @param {string | URL} [base]  the broker's root, with the path before `/stream`; by default the page's own origin */
   constructor(base = globalThis.location?.origin ?? "http://127.0.0.1:8080") {
-    this.#base = new URL(base);
+    const url = new URL(base);
+    this.#base = url.origin + url.pathname.replace(/\/+$/, "");
   }
 
   /**
@@ -50,40 +42,33 @@ export class BrokerClient {
    */
   async applications(signal) {
     const { body } = await this.#call("GET", "/cfg/apps", { signal });
-    return listOf(body).map((item) => ({
-      id: String(item.id),
-      name: String(item.name ?? item.id),
-      description: String(item.description ?? ""),
-      tags: Array.isArray(item.tags) ? item.tags.map(String) : [],
-    }));
+    return listOf(body).map(applicationOf);
   }
 
   /**
    * @param {string} applicationId
-   * @returns {Promise<string[]>} highest last, as the broker lists them
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<string[]>} in the broker's order
    */
-  async versions(applicationId) {
-    const { body } = await this.#call("GET", `/cfg/apps/${encodeURIComponent(applicationId)}/versions`);
+  async versions(applicationId, signal) {
+    const { body } = await this.#call("GET", `/cfg/apps/${encodeURIComponent(applicationId)}/versions`, { signal });
     return listOf(body).map((item) => String(item.version));
   }
 
   /**
    * @param {string} applicationId
    * @param {string} version
+   * @param {AbortSignal} [signal]
    * @returns {Promise<Profile[]>}
    */
-  async profiles(applicationId, version) {
+  async profiles(applicationId, version, signal) {
     const path = `/cfg/apps/${encodeURIComponent(applicationId)}/versions/${encodeURIComponent(version)}/profiles`;
-    const { body } = await this.#call("GET", path);
-    return listOf(body).map((item) => ({
-      id: String(item.id),
-      name: String(item.name ?? item.id),
-      description: String(item.description ?? ""),
-    }));
+    const { body } = await this.#call("GET", path, { signal });
+    return listOf(body).map(profileOf);
   }
 
   /**
-   * Start a session and wait until it is ready.
+   * Start a session and wait until it is ready. Aborting it ends the session, even one that is still being asked for.
    *
    * @param {StartRequest} request
    * @param {WaitOptions} [options]
@@ -91,8 +76,17 @@ export class BrokerClient {
    * @throws {BrokerError} also when the session ends before it is ready
    */
   async start(request, options = {}) {
-    const answer = await this.#call("POST", "/stream", { body: request, signal: options.signal });
-    return this.#whenReady(answer, options);
+    options.signal?.throwIfAborted();
+    // The request itself is never cut off: its answer may be a session, and who would end that?
+    const posted = this.#call("POST", "/stream", { body: request });
+    try {
+      return await this.#whenReady(await unlessAborted(posted, options.signal), options);
+    } catch (error) {
+      if (options.signal?.aborted) {
+        posted.then((answer) => this.end(sessionOf(answer).id)).catch(() => {}); // its clocks end it as well
+      }
+      throw error;
+    }
   }
 
   /**
@@ -112,7 +106,7 @@ export class BrokerClient {
    * @returns {Promise<Session>}
    */
   async get(id, signal) {
-    return parseSession((await this.#call("GET", sessionPath(id), { signal })).body);
+    return sessionOf(await this.#call("GET", sessionPath(id), { signal }));
   }
 
   /** @returns {Promise<Session[]>} */
@@ -141,14 +135,15 @@ export class BrokerClient {
    * @returns {Promise<Session>}
    */
   async #whenReady(answer, { signal, onProgress }) {
-    let session = parseSession(answer.body);
-    while (answer.status === 202) {
+    const prefer = `wait=${onProgress === undefined ? WAIT_S : WATCHED_WAIT_S}`;
+    let session = sessionOf(answer);
+    while (answer.status === 202 && session.status.condition !== "failed") {
       onProgress?.(session);
       const asked = performance.now();
-      answer = await this.#call("GET", sessionPath(session.id), { signal, prefer: `wait=${WAIT_S}` });
-      session = parseSession(answer.body);
-      if (answer.status === 202 && performance.now() - asked < 1000) {
-        await pause(answer.retryAfterS * 1000, signal); // this broker does not wait: ask as often as it likes
+      answer = await this.#ask(session.id, { signal, prefer });
+      session = sessionOf(answer);
+      if (answer.status === 202 && performance.now() - asked < PROMPT_MS) {
+        await pause(answer.retryAfterS * 1000, signal);
       }
     }
     if (session.status.condition === "failed") {
@@ -158,7 +153,24 @@ export class BrokerClient {
   }
 
   /**
-   * @typedef {{status: number, body: unknown, retryAfterS: number}} Answer
+   * @param {string} id
+   * @param {{signal?: AbortSignal | undefined, prefer: string}} options
+   * @returns {Promise<Answer>}
+   */
+  async #ask(id, options) {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#call("GET", sessionPath(id), options);
+      } catch (error) {
+        if (!(error instanceof BrokerError) || !PASSING_STATUSES.includes(error.status) || attempt === MAX_ATTEMPTS) {
+          throw error;
+        }
+        await pause(Math.min(MAX_RETRY_AFTER_S, error.retryAfterS ?? attempt) * 1000, options.signal);
+      }
+    }
+  }
+
+  /**
    * @param {string} method
    * @param {string} path
    * @param {{body?: unknown, signal?: AbortSignal | undefined, prefer?: string}} [options]
@@ -174,56 +186,24 @@ export class BrokerClient {
       headers.Prefer = prefer;
     }
     const content = body === undefined ? null : JSON.stringify(body);
-    let response;
+    let response, text;
     try {
-      response = await fetch(new URL(path, this.#base), { method, headers, body: content, signal: signal ?? null });
-    } catch (error) {
+      response = await fetch(this.#base + path, { method, headers, body: content, signal: signal ?? null });
+      text = await response.text();
+    } catch {
       signal?.throwIfAborted();
-      throw new BrokerError(0, `The broker at ${this.#base.origin} cannot be reached.`);
+      throw new BrokerError(0, `The broker at ${this.#base} cannot be reached.`);
     }
-    const text = await response.text();
-    const parsed = parseJson(text);
+    const retryAfterS = Number(response.headers.get("Retry-After")) || null;
     if (!response.ok) {
-      throw refusal(response.status, parsed);
+      throw refusal(response.status, parseJson(text), retryAfterS);
     }
-    const retryAfterS = Math.min(MAX_RETRY_AFTER_S, Number(response.headers.get("Retry-After")) || 1);
-    return { status: response.status, body: parsed, retryAfterS };
+    return {
+      status: response.status,
+      body: parseJson(text),
+      retryAfterS: Math.min(MAX_RETRY_AFTER_S, retryAfterS ?? 1),
+    };
   }
-}
-
-/**
- * @param {unknown} body  a stream of any dialect: its routes flat or nested
- * @returns {Session}
- */
-export function parseSession(body) {
-  const value = isObject(body) ? body : {};
-  const status = isObject(value.status) ? value.status : {};
-  const condition = status.condition;
-  return {
-    id: String(value.id ?? ""),
-    application: String(value.application ?? ""),
-    status: {
-      condition: condition === "ready" || condition === "failed" ? condition : "pending",
-      message: String(status.message ?? ""),
-    },
-    route: parseRoutes(value.routes),
-  };
-}
-
-/**
- * @param {unknown} routes  `{host: [port, …]}` or `{host: {routes: [port, …]}}`
- * @returns {Route | null} the first host with both ports
- */
-export function parseRoutes(routes) {
-  for (const [host, value] of Object.entries(isObject(routes) ? routes : {})) {
-    const ports = Array.isArray(value) ? value : isObject(value) && Array.isArray(value.routes) ? value.routes : [];
-    const signaling = ports.find((port) => isObject(port) && port.description === "signaling");
-    const media = ports.find((port) => isObject(port) && port.description === "media");
-    if (signaling !== undefined && media !== undefined) {
-      return { host, signalingPort: Number(signaling.source_port), mediaPort: Number(media.source_port) };
-    }
-  }
-  return null;
 }
 
 /** @param {string} id */
@@ -231,47 +211,35 @@ function sessionPath(id) {
   return `/stream/${encodeURIComponent(id)}`;
 }
 
-/** @param {string} text */
-function parseJson(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
-
-/**
- * @param {number} status
- * @param {unknown} body
- */
-function refusal(status, body) {
-  const detail = isObject(body) ? body.detail : undefined;
-  const endReason = isObject(body) && typeof body.end_reason === "string" ? body.end_reason : null;
-  if (Array.isArray(detail)) {
-    const lines = detail.filter(isObject).map((item) => `${[item.loc].flat().slice(1).join(".")}: ${String(item.msg)}`);
-    return new BrokerError(status, lines.join("; "), endReason);
-  }
-  const text = typeof detail === "string" ? detail : `The broker answered ${status}.`;
-  return new BrokerError(status, text, endReason);
-}
-
-/**
- * @param {unknown} body
- * @returns {Record<string, unknown>[]}
- */
-function listOf(body) {
-  const items = Array.isArray(body) ? body : isObject(body) && Array.isArray(body.items) ? body.items : [];
-  return items.filter(isObject);
-}
-
 /**
  * @param {number} milliseconds
  * @param {AbortSignal | undefined} signal
- * @returns {Promise<void>}
  */
-function pause(milliseconds, signal) {
+async function pause(milliseconds, signal) {
+  let timer;
+  try {
+    await unlessAborted(new Promise((resolve) => (timer = setTimeout(resolve, milliseconds))), signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>} rejects as soon as `signal` aborts
+ */
+function unlessAborted(promise, signal) {
+  if (signal === undefined) {
+    return promise;
+  }
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    if (signal.aborted) {
+      abort();
+    }
   });
 }

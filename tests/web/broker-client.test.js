@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import test from "node:test";
 
-import { BrokerClient, BrokerError, parseRoutes } from "../../web/broker-client.js";
+import { BrokerClient, BrokerError } from "../../web/broker-client.js";
 
 const ID = "0216f1ad-e197-4e12-8727-97a8e9b4f257";
 const PORTS = [
@@ -21,9 +21,10 @@ const READY = {
  * A broker that gives these answers, one after the other, and keeps what it was asked.
  *
  * @param {import("node:test").TestContext} context
- * @param {{status: number, body?: unknown, headers?: Record<string, string>}[]} answers
+ * @param {{status: number, body?: unknown, headers?: Record<string, string>, after?: Promise<unknown>}[]} answers
+ * @param {string} [path]  of the broker's root
  */
-async function scripted(context, answers) {
+async function scripted(context, answers, path = "") {
   /** @type {{call: string, body: string, prefer: string | undefined}[]} */
   const asked = [];
   const server = createServer(async (request, response) => {
@@ -33,23 +34,26 @@ async function scripted(context, answers) {
     }
     asked.push({ call: `${request.method} ${request.url}`, body, prefer: request.headers.prefer?.toString() });
     const answer = answers.shift() ?? { status: 500 };
+    await answer.after;
     response.writeHead(answer.status, { "Content-Type": "application/json", ...answer.headers });
     response.end(answer.body === undefined ? "" : JSON.stringify(answer.body));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
-  context.after(() => new Promise((resolve) => server.close(() => resolve(null))));
+  context.after(() => (server.closeAllConnections(), new Promise((resolve) => server.close(() => resolve(null)))));
   const address = server.address();
   assert.ok(typeof address === "object" && address !== null);
-  return { client: new BrokerClient(`http://127.0.0.1:${address.port}`), asked };
+  return { client: new BrokerClient(`http://127.0.0.1:${address.port}${path}`), asked };
 }
 
-test("routes are read flat and nested, the first host first", () => {
-  assert.deepEqual(parseRoutes({ "192.0.2.1": PORTS }), ROUTE);
-  assert.deepEqual(parseRoutes({ "192.0.2.1": { routes: PORTS }, "192.0.2.2": { routes: PORTS } }), ROUTE);
-  for (const empty of [undefined, null, {}, [], "x", { "192.0.2.1": [] }, { "192.0.2.1": [PORTS[0]] }]) {
-    assert.equal(parseRoutes(empty), null);
+/**
+ * @param {() => boolean} condition
+ */
+async function until(condition) {
+  for (const deadline = Date.now() + 5000; !condition(); ) {
+    assert.ok(Date.now() < deadline, "it did not come about within 5 s");
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
-});
+}
 
 test("a start waits until the session is ready and tells how far it is", async (context) => {
   const { client, asked } = await scripted(context, [
@@ -70,7 +74,7 @@ test("a start waits until the session is ready and tells how far it is", async (
     ["POST /stream", `GET /stream/${ID}`, `GET /stream/${ID}`],
   );
   assert.deepEqual(JSON.parse(asked[0]?.body ?? ""), { id: "usd-viewer", profile: "default" });
-  assert.equal(asked[1]?.prefer, "wait=20");
+  assert.equal(asked[1]?.prefer, "wait=1", "each phase is to be seen");
 });
 
 test("a session that fails while it starts is not asked for again", async (context) => {
@@ -109,15 +113,96 @@ test("ending a session that is gone is no error", async (context) => {
   assert.equal(asked[0]?.call, `DELETE /stream/${ID}`);
 });
 
-test("a wait can be given up", async (context) => {
-  const { client } = await scripted(context, [
+test("a wait can be given up, which ends the session", async (context) => {
+  const { client, asked } = await scripted(context, [
     { status: 202, body: PENDING },
     { status: 202, body: PENDING, headers: { "Retry-After": "60" } },
+    { status: 204 },
   ]);
   const attempt = new AbortController();
   const wait = client.start({ id: "a", profile: "default" }, { signal: attempt.signal });
   setTimeout(() => attempt.abort(new Error("enough")), 50);
   await assert.rejects(wait, { message: "enough" });
+  await until(() => asked.some(({ call }) => call === `DELETE /stream/${ID}`));
+});
+
+test("a start given up before its answer leaves no session behind", async (context) => {
+  /** @type {(value?: unknown) => void} */
+  let answerNow = () => {};
+  const { client, asked } = await scripted(context, [
+    { status: 202, body: PENDING, after: new Promise((resolve) => (answerNow = resolve)) },
+    { status: 204 },
+  ]);
+  const attempt = new AbortController();
+  const wait = client.start({ id: "a", profile: "default" }, { signal: attempt.signal });
+  await until(() => asked.length === 1);
+  attempt.abort(new Error("enough"));
+  await assert.rejects(wait, { message: "enough" });
+  answerNow();
+  await until(() => asked.length === 2);
+  assert.equal(asked[1]?.call, `DELETE /stream/${ID}`);
+});
+
+test("a start that was given up before it began asks for nothing", async (context) => {
+  const { client, asked } = await scripted(context, []);
+  const signal = AbortSignal.abort(new Error("never mind"));
+  await assert.rejects(client.start({ id: "a", profile: "default" }, { signal }), { message: "never mind" });
+  assert.deepEqual(asked, []);
+});
+
+test("a wait outlives a broker that is away for a moment, and no longer", async (context) => {
+  const away = { status: 503, body: { detail: "The session store is not available." }, headers: { "Retry-After": "0.01" } };
+  const { client, asked } = await scripted(context, [
+    { status: 202, body: PENDING },
+    away,
+    { ...away, status: 502 },
+    { status: 200, body: READY },
+    { status: 202, body: PENDING },
+    ...Array.from({ length: 9 }, () => away),
+  ]);
+  assert.equal((await client.start({ id: "a", profile: "default" })).id, ID);
+  await assert.rejects(client.start({ id: "a", profile: "default" }), { status: 503, message: away.body.detail });
+  assert.equal(asked.length, 4 + 1 + 5);
+});
+
+test("a broker without a place says when to ask again", async (context) => {
+  const detail = "There is no free slot now. Try again in 10 s.";
+  const { client } = await scripted(context, [{ status: 429, body: { detail }, headers: { "Retry-After": "10" } }]);
+  const start = client.start({ id: "a", profile: "default" });
+  await assert.rejects(start, { status: 429, message: detail, retryAfterS: 10 });
+});
+
+test("a session that is said to have failed is not waited for", async (context) => {
+  const failed = { ...PENDING, status: { condition: "failed", message: "No stage", status: false } };
+  const { client, asked } = await scripted(context, [{ status: 202, body: failed }]);
+  await assert.rejects(client.start({ id: "a", profile: "default" }), { status: 410, message: "No stage" });
+  assert.equal(asked.length, 1);
+});
+
+test("what is no broker is not taken for one", async (context) => {
+  const { client } = await scripted(context, [{ status: 200, body: "a page" }]);
+  await assert.rejects(client.start({ id: "a", profile: "default" }), { message: /not that of a broker/ });
+});
+
+test("a broker below a path is asked there", async (context) => {
+  const { client, asked } = await scripted(context, [{ status: 200, body: READY }], "/ferry/");
+  const session = await client.get(ID);
+  assert.deepEqual([session.id, session.route, session.status.condition], [ID, ROUTE, "ready"]);
+  assert.equal(asked[0]?.call, `GET /ferry/stream/${ID}`);
+});
+
+test("versions and profiles of an application are listed", async (context) => {
+  const profile = { id: "default", name: "Default", description: "d" };
+  const { client, asked } = await scripted(context, [
+    { status: 200, body: [{ version: "1.0.0" }, { version: "1.1.0" }] },
+    { status: 200, body: [profile] },
+  ]);
+  assert.deepEqual(await client.versions("a"), ["1.0.0", "1.1.0"]);
+  assert.deepEqual(await client.profiles("a", "1.1.0"), [profile]);
+  assert.deepEqual(
+    asked.map(({ call }) => call),
+    ["GET /cfg/apps/a/versions", "GET /cfg/apps/a/versions/1.1.0/profiles"],
+  );
 });
 
 test("a broker that is away is named", async () => {
