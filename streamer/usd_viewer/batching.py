@@ -47,13 +47,14 @@ def outline_of(batches: Iterable[Batch]) -> Doubles:
         points = batch.points.astype(np.float64)
         if len(batch.transforms):
             points = points @ batch.transforms[0, :3, :3] + batch.transforms[0, 3, :3]
-        if len(points):
-            outermost.append(points[np.unique(np.argmax(points @ _DIRECTIONS.T, axis=0))])
-    everything = np.concatenate([np.empty((0, 3)), *outermost])
-    if not len(everything):
-        return everything
-    farthest: Doubles = everything[np.unique(np.argmax(everything @ _DIRECTIONS.T, axis=0))]
-    return farthest
+        pieces = len(points) // _POINTS_AT_ONCE + 1
+        outermost += [_farthest(piece) for piece in np.array_split(points, pieces)]
+    return _farthest(np.concatenate([np.empty((0, 3)), *outermost]))
+
+
+def _farthest(points: Doubles) -> Doubles:
+    chosen: Doubles = points[np.unique(np.argmax(_DIRECTIONS @ points.T, axis=1))] if len(points) else points
+    return chosen
 
 
 def _spread_directions(count: int) -> Doubles:
@@ -64,7 +65,8 @@ def _spread_directions(count: int) -> Doubles:
     return np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
 
 
-_DIRECTIONS = _spread_directions(400)
+_DIRECTIONS = _spread_directions(200)
+_POINTS_AT_ONCE = 50_000
 
 
 def bounds_of(placements: Iterable[Placement]) -> Bounds | None:

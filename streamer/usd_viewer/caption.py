@@ -19,8 +19,8 @@ class Caption:
     def say(self, title: str, text: str) -> None:
         """Write; empty strings take the message away."""
         lines = textwrap.wrap(text, _WRAP, break_long_words=True)
-        self._title.SetInput(title)
-        self._text.SetInput("\n".join(lines))
+        self._title.SetInput(f"  {title}  ")
+        self._text.SetInput("\n".join(f"  {line}  " for line in lines))
         self._actors[0].SetVisibility(bool(title))
         self._actors[1].SetVisibility(bool(lines))
 
@@ -40,6 +40,8 @@ def _line(renderer: vtkRenderer) -> tuple[vtkTextMapper, vtkActor2D]:
     mapper, actor = vtkTextMapper(), vtkActor2D()
     style = mapper.GetTextProperty()
     style.SetColor(0.10, 0.14, 0.19)
+    style.SetBackgroundColor(0.93, 0.95, 0.97)
+    style.SetBackgroundOpacity(0.85)
     style.SetJustificationToCentered()
     style.SetVerticalJustificationToTop()
     style.SetLineSpacing(1.25)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from streamer.usd_viewer.sandbox import die_with_parent, limit_resources, read_only
-from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, shorten
+from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
 
 
 class LoadRequest(BaseModel):
@@ -34,44 +34,22 @@ def main() -> None:
     request = LoadRequest.model_validate_json(sys.stdin.buffer.read())
     die_with_parent(request.parent_pid)
     limit_resources(memory_bytes=request.memory_bytes, cpu_s=request.cpu_s, file_bytes=request.output_bytes)
+    # Imported here, for the parent never loads what parses stages; and before files are out of reach, for Python
+    # writes compiled modules.
+    from streamer.usd_viewer.stage_file import read_stage, write_scene
+
     read_only(_needed_folders(request.root))
     policy = StagePolicy(request.root)
     try:
-        _load(request, policy)
+        scene = read_stage(request.stage, policy, lambda prims: _say({"progress": prims}))
+        with os.fdopen(request.output_fd, "wb") as output:
+            write_scene(scene, output)
     except StageRefused as error:
         _say({"refused": error.reason})
     except MemoryError:
         _say({"refused": "it needs more memory than a stage is given"})
     else:
         _say({"done": True})
-
-
-def _load(request: LoadRequest, policy: StagePolicy) -> None:
-    # pxr and NumPy are imported under the limits, and only here: the parent never loads what parses stages.
-    from pxr import Tf, Usd
-
-    from streamer.usd_viewer.dependencies import check_dependencies, check_used_layers
-    from streamer.usd_viewer.scene_file import write_scene
-    from streamer.usd_viewer.stage_reader import StageReader, StageTooLarge
-
-    try:
-        missing = check_dependencies(request.stage, policy)
-        stage = Usd.Stage.Open(str(request.stage))
-        check_used_layers(stage, policy)
-        scene = StageReader(stage, policy, lambda prims: _say({"progress": prims}), missing).read()
-    except StageTooLarge as error:
-        raise StageRefused(str(error)) from error
-    except Tf.ErrorException as error:
-        raise StageRefused(_explain(error, policy)) from error
-    with os.fdopen(request.output_fd, "wb") as output:
-        write_scene(scene, output)
-
-
-def _explain(error: Exception, policy: StagePolicy) -> str:
-    """USD's own words about a broken file, without folders and source lines of the machine."""
-    lines = [line.split(" -- ", 1)[-1].strip() for line in str(error).splitlines() if " -- " in line]
-    text = " ".join(lines) or str(error)
-    return "it is broken: " + shorten(text.replace(f"{policy.root}/", ""), 300)
 
 
 def _needed_folders(root: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
 from vtkmodules.vtkRenderingCore import vtkLight, vtkRenderer
 from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow
 
-from streamer.usd_viewer.actors import SceneActors
+from streamer.usd_viewer.actors import SceneActors, gradient
 from streamer.usd_viewer.backdrop import BOTTOM, TOP
 from streamer.usd_viewer.camera import Camera, clipping, dot
 from streamer.usd_viewer.caption import Caption
@@ -31,15 +31,15 @@ class Renderer:
         self._window.SwapBuffersOff()
         self._window.SetMultiSamples(0)
         self._renderer = vtkRenderer()
-        self._renderer.GradientBackgroundOn()
-        self._renderer.SetBackground(*BOTTOM)
-        self._renderer.SetBackground2(*TOP)
+        self._renderer.GetCullers().RemoveAllItems()
         self._renderer.AutomaticLightCreationOff()
         # VTK hands normals to the shader only where there is a light; the light itself is ours, in `lighting`.
         self._renderer.AddLight(vtkLight())
         self._window.AddRenderer(self._renderer)
         self._pixels = vtkUnsignedCharArray()
         self._actors: SceneActors | None = None
+        self._background = gradient(TOP, BOTTOM)
+        self._renderer.AddActor(self._background)
         self._caption = Caption(self._renderer)
         self.software = self._is_software()
         # Order-independent translucency costs two more full-screen passes.
@@ -50,6 +50,9 @@ class Renderer:
         if self._actors is not None:
             self._actors.remove()
         self._actors = SceneActors(scene, self._renderer) if scene is not None else None
+        # Drawn last, the background costs only the pixels that nothing else covers.
+        self._renderer.RemoveActor(self._background)
+        self._renderer.AddActor(self._background)
 
     def say(self, title: str, text: str = "") -> None:
         """Write a message over the picture; empty strings take it away."""

@@ -8,7 +8,7 @@ import numpy as np
 from streamer.usd_viewer.camera import UpAxis
 from streamer.usd_viewer.scene import Doubles, Integers, Kind
 
-_SEGMENTS, _RINGS = 48, 24
+_SEGMENTS, _RINGS = 32, 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,14 +81,16 @@ def plane(width: float, length: float, axis: str) -> Shape:
 def sphere(radius: float) -> Shape:
     """A sphere about the origin."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, _RINGS + 1)
-    return _turned(np.cos(angles) * radius, np.sin(angles) * radius, np.cos(angles), np.sin(angles), "Z")
+    around = _cosines(angles)
+    return _turned(around * radius, np.sin(angles) * radius, around, np.sin(angles), "Z")
 
 
 def capsule(radius: float, height: float, axis: str) -> Shape:
     """A cylinder of `height` between two half spheres."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, _RINGS + 2)
     lift = np.where(np.arange(_RINGS + 2) <= _RINGS // 2, -height / 2, height / 2)
-    return _turned(np.cos(angles) * radius, np.sin(angles) * radius + lift, np.cos(angles), np.sin(angles), axis)
+    around = _cosines(angles)
+    return _turned(around * radius, np.sin(angles) * radius + lift, around, np.sin(angles), axis)
 
 
 def cylinder(radius: float, height: float, axis: str) -> Shape:
@@ -122,6 +124,11 @@ def as_up_axis(name: str) -> UpAxis:
     return UpAxis.Z if name == "Z" else UpAxis.Y
 
 
+def _cosines(angles: Doubles) -> Doubles:
+    """Cosines, zero at the poles."""
+    return np.where(np.abs(np.sin(angles)) > 1 - 1e-12, 0.0, np.cos(angles))
+
+
 def _turned(radii: Doubles, heights: Doubles, outward: Doubles, along: Doubles, axis: str) -> Shape:
     """The surface of a profile turned about an axis, from its lowest point up."""
     turn = np.linspace(0.0, 2 * np.pi, _SEGMENTS + 1)
@@ -136,6 +143,7 @@ def _turned(radii: Doubles, heights: Doubles, outward: Doubles, along: Doubles, 
     ring, segment = np.mgrid[0 : len(radii) - 1, 0:_SEGMENTS]
     corner = (ring * (_SEGMENTS + 1) + segment).reshape(-1, 1)
     quads = corner + np.array([0, 1, _SEGMENTS + 2, _SEGMENTS + 1])
-    elements = quads[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3).astype(np.int32)
+    low, high = radii[ring].reshape(-1) > 0, radii[ring + 1].reshape(-1) > 0
+    elements = np.concatenate([quads[low][:, [0, 1, 2]], quads[high][:, [0, 2, 3]]]).astype(np.int32)
     order = {"X": [2, 0, 1], "Y": [1, 2, 0], "Z": [0, 1, 2]}[axis]
     return Shape(Kind.SURFACE, points.reshape(-1, 3)[:, order], elements, normals.reshape(-1, 3)[:, order])

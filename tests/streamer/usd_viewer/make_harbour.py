@@ -43,7 +43,9 @@ class Layer:
         self.stage.SetDefaultPrim(prim)
         self._materials: dict[tuple[str, float, float, str], UsdShade.Material] = {}
 
-    def material(self, color: str, *, roughness: float = 0.5, metallic: float = 0.0, glow: str = "") -> UsdShade.Material:
+    def material(
+        self, color: str, *, roughness: float = 0.5, metallic: float = 0.0, glow: str = ""
+    ) -> UsdShade.Material:
         """A preview surface."""
         key = (color, roughness, metallic, glow)
         if key in self._materials:
@@ -80,14 +82,25 @@ class Layer:
         mesh.CreateExtentAttr(UsdGeom.PointBased.ComputeExtent(mesh.GetPointsAttr().Get()))
         return mesh.GetPrim()
 
-    def box(self, path: str, size: Triple, at: Triple, color: str, *, bevel: float = 0.06, turn: float = 0.0,
-            **look: float | str) -> Usd.Prim:
+    def box(
+        self,
+        path: str,
+        size: Triple,
+        at: Triple,
+        color: str,
+        *,
+        bevel: float = 0.06,
+        turn: float = 0.0,
+        **look: float | str,
+    ) -> Usd.Prim:
         """A box with chamfered edges, `at` the middle of its floor."""
         prim = self.bind(self.mesh(path, *beveled_box(size, bevel)), color, **look)
         move(prim, at, turn=turn)
         return prim
 
-    def cylinder(self, path: str, radius: float, height: float, at: Triple, color: str, **look: float | str) -> Usd.Prim:
+    def cylinder(
+        self, path: str, radius: float, height: float, at: Triple, color: str, **look: float | str
+    ) -> Usd.Prim:
         """A standing cylinder, `at` the middle of its floor."""
         shape = UsdGeom.Cylinder.Define(self.stage, f"{self.root}/{path}")
         shape.CreateRadiusAttr(radius)
@@ -96,8 +109,18 @@ class Layer:
         move(shape.GetPrim(), (at[0], at[1], at[2] + height / 2))
         return self.bind(shape.GetPrim(), color, **look)
 
-    def reference(self, path: str, file: str, at: Triple, *, turn: float = 0.0, size: float = 1.0,
-                  instanced: bool = True, variant: tuple[str, str] | None = None, payload: bool = False) -> Usd.Prim:
+    def reference(
+        self,
+        path: str,
+        file: str,
+        at: Triple,
+        *,
+        turn: float = 0.0,
+        size: float = 1.0,
+        instanced: bool = True,
+        variant: tuple[str, str] | None = None,
+        payload: bool = False,
+    ) -> Usd.Prim:
         """Another file's model, placed here."""
         prim = UsdGeom.Xform.Define(self.stage, f"{self.root}/{path}").GetPrim()
         if payload:
@@ -168,12 +191,20 @@ def lathe(profile: Iterable[tuple[float, float]], segments: int = 24) -> tuple[D
     rings = np.array(list(profile))
     angles = np.arange(segments) * 2 * np.pi / segments
     points = np.stack(
-        [np.outer(rings[:, 0], np.cos(angles)), np.outer(rings[:, 0], np.sin(angles)),
-         np.repeat(rings[:, 1:], segments, axis=1)], axis=-1,
+        [
+            np.outer(rings[:, 0], np.cos(angles)),
+            np.outer(rings[:, 0], np.sin(angles)),
+            np.repeat(rings[:, 1:], segments, axis=1),
+        ],
+        axis=-1,
     ).reshape(-1, 3)
     faces = [
-        [r * segments + s, r * segments + (s + 1) % segments, (r + 1) * segments + (s + 1) % segments,
-         (r + 1) * segments + s]
+        [
+            r * segments + s,
+            r * segments + (s + 1) % segments,
+            (r + 1) * segments + (s + 1) % segments,
+            (r + 1) * segments + s,
+        ]
         for r in range(len(rings) - 1)
         for s in range(segments)
     ]
@@ -210,8 +241,10 @@ def make_boat_hull(length: float, beam: float, depth: float, *, stern: float = 0
         for r in range(len(rows) - 1)
         for c in range(across - 1)
     ]
-    faces += [[r * across + across - 1, r * across, (r + 1) * across, (r + 1) * across + across - 1]
-              for r in range(len(rows) - 1)]
+    faces += [
+        [r * across + across - 1, r * across, (r + 1) * across, (r + 1) * across + across - 1]
+        for r in range(len(rows) - 1)
+    ]
     faces.append(list(range(across))[::-1])
     return points, [face[::-1] for face in faces]
 
@@ -230,8 +263,8 @@ def make_ferry(folder: Path) -> None:
     move(hull, (0, 0, -0.9))
     deck_points = [(x, y) for x, y, z in make_boat_hull(23.6, 7.3, 2.6)[0].reshape(15, 7, 3)[:, 0]]
     outline = [(float(x), float(y)) for x, y in deck_points[::-1]] + [(float(x), -float(y)) for x, y in deck_points[1:]]
-    layer.bind(layer.mesh("Deck", *extrusion(outline[::1], 1.62, 1.76)), DECK, roughness=0.9)
-    stripe, faces = make_boat_hull(24.12, 7.72, 2.6)
+    layer.bind(layer.mesh("Deck", *extrusion(outline, 1.62, 1.76)), DECK, roughness=0.9)
+    stripe, _ = make_boat_hull(24.12, 7.72, 2.6)
     rows = stripe.reshape(15, 7, 3)
     band = np.stack([np.concatenate([rows[:, 0], rows[::-1, 6]]), np.concatenate([rows[:, 0], rows[::-1, 6]])], axis=1)
     band[:, 0, 2] -= 0.02
@@ -258,14 +291,27 @@ def ferry_house(layer: Layer) -> None:
     for side in (-1, 1):
         for number in range(8):
             x = -7.4 + number * 1.5
-            layer.box(f"House/Window{'LR'[side > 0]}{number}", (0.95, 0.12, 0.85), (x, side * 3.0, 2.6), GLASS,
-                      bevel=0.04, roughness=0.1)
+            layer.box(
+                f"House/Window{'LR'[side > 0]}{number}",
+                (0.95, 0.12, 0.85),
+                (x, side * 3.0, 2.6),
+                GLASS,
+                bevel=0.04,
+                roughness=0.1,
+            )
         for number in range(5):
             x = -4.6 + number * 1.5
-            layer.box(f"House/Porthole{'LR'[side > 0]}{number}", (0.9, 0.12, 0.75), (x, side * 2.4, 4.9), GLASS,
-                      bevel=0.04, roughness=0.1)
-        layer.box(f"House/Front{'LR'[side > 0]}", (0.12, 1.5, 0.85), (4.05, side * 1.4, 2.6), GLASS, bevel=0.04,
-                  roughness=0.1)
+            layer.box(
+                f"House/Porthole{'LR'[side > 0]}{number}",
+                (0.9, 0.12, 0.75),
+                (x, side * 2.4, 4.9),
+                GLASS,
+                bevel=0.04,
+                roughness=0.1,
+            )
+        layer.box(
+            f"House/Front{'LR'[side > 0]}", (0.12, 1.5, 0.85), (4.05, side * 1.4, 2.6), GLASS, bevel=0.04, roughness=0.1
+        )
     for number, y in enumerate((-1.0, 1.0)):
         profile = [(0.78, 0.0), (0.74, 1.5), (0.70, 2.5), (0.74, 2.55), (0.74, 2.7), (0.55, 2.7), (0.55, 2.3)]
         funnel = layer.mesh(f"House/Funnel{number}", *lathe(profile, 24))
@@ -355,17 +401,37 @@ def make_house(folder: Path) -> None:
     layer = Layer(folder / "house.usda", "House", kind=Kind.Tokens.component)
     w, d, h, ridge, over = 2.3, 1.9, 3.2, 5.0, 0.25
     drop = (ridge - h) / d * over
-    points = np.array([
-        [-w, -d, 0], [w, -d, 0], [w, d, 0], [-w, d, 0], [-w, -d, h], [w, -d, h], [w, d, h], [-w, d, h],
-        [-w, 0, ridge], [w, 0, ridge],
-        [-w - over, -d - over, h - drop], [w + over, -d - over, h - drop], [w + over, 0, ridge + 0.06],
-        [-w - over, 0, ridge + 0.06], [w + over, d + over, h - drop], [-w - over, d + over, h - drop],
-    ])
+    points = np.array(
+        [
+            [-w, -d, 0],
+            [w, -d, 0],
+            [w, d, 0],
+            [-w, d, 0],
+            [-w, -d, h],
+            [w, -d, h],
+            [w, d, h],
+            [-w, d, h],
+            [-w, 0, ridge],
+            [w, 0, ridge],
+            [-w - over, -d - over, h - drop],
+            [w + over, -d - over, h - drop],
+            [w + over, 0, ridge + 0.06],
+            [-w - over, 0, ridge + 0.06],
+            [w + over, d + over, h - drop],
+            [-w - over, d + over, h - drop],
+        ]
+    )
     faces = [[0, 1, 5, 4], [1, 2, 6, 9, 5], [2, 3, 7, 6], [3, 0, 4, 8, 7], [10, 11, 12, 13], [14, 15, 13, 12]]
     body = layer.mesh("Body", points, faces)
     UsdGeom.Mesh(body).CreateDoubleSidedAttr(True)
-    subset = UsdGeom.Subset.CreateGeomSubset(UsdGeom.Imageable(body), "Roof", UsdGeom.Tokens.face, Vt.IntArray([4, 5]),
-                                             UsdShade.Tokens.materialBind, UsdGeom.Tokens.nonOverlapping)
+    subset = UsdGeom.Subset.CreateGeomSubset(
+        UsdGeom.Imageable(body),
+        "Roof",
+        UsdGeom.Tokens.face,
+        Vt.IntArray([4, 5]),
+        UsdShade.Tokens.materialBind,
+        UsdGeom.Tokens.nonOverlapping,
+    )
     layer.bind(subset.GetPrim(), "#a5503c", roughness=0.85)
     variants = body.GetParent().GetVariantSets().AddVariantSet("paint")
     paints = {"yellow": "#e7c25b", "blue": "#7fa9c9", "rose": "#d98f86", "white": WHITE, "green": "#93b58c"}
@@ -433,7 +499,9 @@ def make_lighthouse(folder: Path) -> None:
     )
     gallery = [(1.0, 11.3), (1.7, 11.5), (1.7, 11.7), (1.0, 11.7)]
     layer.bind(layer.mesh("Gallery", *lathe(gallery, 32)), DARK)
-    layer.bind(layer.mesh("Lantern", *lathe([(0.85, 11.7), (0.85, 13.2)], 16)), "#fff1bd", glow="#e6c766", roughness=0.2)
+    layer.bind(
+        layer.mesh("Lantern", *lathe([(0.85, 11.7), (0.85, 13.2)], 16)), "#fff1bd", glow="#e6c766", roughness=0.2
+    )
     layer.bind(layer.mesh("Roof", *lathe([(1.15, 13.2), (0.6, 13.9), (0.05, 14.5)], 24)), RED)
     layer.box("Door", (0.9, 0.3, 1.9), (0, -1.62, 0), WOOD)
     layer.save()
@@ -445,8 +513,9 @@ def make_pier(folder: Path) -> None:
     planks = UsdGeom.PointInstancer.Define(layer.stage, "/Pier/Planks")
     tints = ("#a8784d", "#94663e", "#b58758")
     for number, tint in enumerate(tints):
-        layer.bind(layer.mesh(f"Planks/Prototypes/Plank{number}", *beveled_box((3.8, 0.52, 0.16), 0.025)), tint,
-                   roughness=0.9)
+        layer.bind(
+            layer.mesh(f"Planks/Prototypes/Plank{number}", *beveled_box((3.8, 0.52, 0.16), 0.025)), tint, roughness=0.9
+        )
     planks.CreatePrototypesRel().SetTargets([f"/Pier/Planks/Prototypes/Plank{n}" for n in range(3)])
     count = 34
     planks.CreateProtoIndicesAttr([(n * 7 + n // 3) % 3 for n in range(count)])
@@ -454,8 +523,14 @@ def make_pier(folder: Path) -> None:
     planks.CreateExtentAttr([(-2, -19, 1), (2, 1, 1.4)])
     for number in range(5):
         for side in (-1, 1):
-            layer.cylinder(f"Pile{number}{'LR'[side > 0]}", 0.24, 3.0, (side * 1.55, -0.6 - number * 4.4, -1.3), WOOD,
-                           roughness=0.9)
+            layer.cylinder(
+                f"Pile{number}{'LR'[side > 0]}",
+                0.24,
+                3.0,
+                (side * 1.55, -0.6 - number * 4.4, -1.3),
+                WOOD,
+                roughness=0.9,
+            )
     for number, y in enumerate((-3.0, -9.0, -15.0)):
         layer.reference(f"Bollard{number}", "./bollard.usda", (1.5, y, 1.26))
     for number, y in enumerate((-5.5, -16.5)):
@@ -467,25 +542,42 @@ def make_surroundings(folder: Path) -> None:
     """surroundings.usda: water, land, rocks."""
     layer = Layer(folder / "surroundings.usda", "Surroundings", kind=Kind.Tokens.component)
     make_water(layer)
-    radius, shore = 31.0, [(-25, 9.5), (-17, 7.2), (-16, 4.0), (-11, 4.0), (-10, 8.5), (2, 9.5), (12, 8.5), (15, 3.5), (20, 2.0),
-                           (24.5, 5.0)]
+    radius, shore = (
+        31.3,
+        [
+            (-25, 9.5),
+            (-17, 7.2),
+            (-16, 4.0),
+            (-11, 4.0),
+            (-10, 8.5),
+            (2, 9.5),
+            (12, 8.5),
+            (15, 3.5),
+            (20, 2.0),
+            (24.5, 5.0),
+        ],
+    )
     arc = [(radius * math.cos(a), radius * math.sin(a)) for a in np.linspace(0.24, math.pi - 0.36, 26)]
-    outline = [(round(x, 2), round(y, 2)) for x, y in [*arc, *[(float(x), float(y)) for x, y in shore]]]
-    layer.bind(layer.mesh("Quay", *extrusion(outline, -1.6, 1.0)), STONE, roughness=0.95)
-    inner = [(x * 0.965 + 0.1, y * 0.955 + 0.9) for x, y in outline]
+    outline = [(round(x, 2), round(y, 2)) for x, y in [*arc, *shore]]
+    layer.bind(layer.mesh("Quay", *extrusion(outline, -2.35, 1.0)), STONE, roughness=0.95)
+    inner = [(x * 0.965 + 0.1, y * 0.955 + 0.8) for x, y in outline]
     layer.bind(layer.mesh("Grass", *extrusion(inner, 0.9, 1.15)), GRASS, roughness=1.0)
     layer.box("Road", (35, 3.0, 0.1), (-1.0, 12.2, 1.12), "#8b8f93", roughness=0.95)
-    hill = lathe([(9.0, 0.0), (7.6, 1.2), (5.4, 2.3), (3.0, 3.0), (0.4, 3.3)], 28)
+    hill = lathe([(6.2, 0.0), (5.2, 1.0), (3.7, 1.9), (2.0, 2.5), (0.3, 2.7)], 28)
     layer.bind(layer.mesh("Hill", *hill, smooth=True), "#8fb45c", roughness=1.0)
-    move(layer.stage.GetPrimAtPath("/Surroundings/Hill"), (-13.5, 20.5, 1.0))
+    move(layer.stage.GetPrimAtPath("/Surroundings/Hill"), (-10.0, 22.0, 1.0), size=0.8)
     rng = np.random.default_rng(7)
     for number in range(9):
         points, faces = lathe([(0.5, 0.0), (1.0, 0.5), (0.8, 1.1), (0.2, 1.4)], 8)
         points *= rng.uniform(0.75, 1.25, points.shape)
         prim = layer.bind(layer.mesh(f"Rock{number}", points, faces), "#8b8780", roughness=1.0)
         angle = number * 0.42 - 1.6
-        move(prim, (round(21.8 + 4.4 * math.cos(angle), 2), round(5.8 + 4.4 * math.sin(angle), 2), -0.5), turn=number * 47.0,
-             size=round(float(rng.uniform(0.8, 1.5)), 2))
+        move(
+            prim,
+            (round(21.8 + 4.4 * math.cos(angle), 2), round(5.8 + 4.4 * math.sin(angle), 2), -0.5),
+            turn=number * 47.0,
+            size=round(float(rng.uniform(0.8, 1.5)), 2),
+        )
     layer.save()
 
 
@@ -499,8 +591,12 @@ def make_water(layer: Layer) -> None:
     points = np.concatenate([[[0.0, 0.0, 0.0]], np.stack([x, y, z], axis=-1).reshape(-1, 3)])
     faces = [[0, 1 + s, 1 + (s + 1) % segments] for s in range(segments)]
     faces += [
-        [1 + r * segments + s, 1 + (r + 1) * segments + s, 1 + (r + 1) * segments + (s + 1) % segments,
-         1 + r * segments + (s + 1) % segments]
+        [
+            1 + r * segments + s,
+            1 + (r + 1) * segments + s,
+            1 + (r + 1) * segments + (s + 1) % segments,
+            1 + r * segments + (s + 1) % segments,
+        ]
         for r in range(rings - 2)
         for s in range(segments)
     ]
@@ -528,8 +624,9 @@ def make_harbour(folder: Path) -> None:
     """harbour.usda: the whole."""
     layer = Layer(folder / "harbour.usda", "Harbour", kind=Kind.Tokens.assembly)
     layer.reference("Surroundings", "./surroundings.usda", (0, 0, 0), instanced=False)
-    layer.reference("Ferry", "./ferry.usda", (3.5, -7.5, 0), turn=-14.0, instanced=False, payload=True,
-                    variant=("livery", "navy"))
+    layer.reference(
+        "Ferry", "./ferry.usda", (3.5, -7.5, 0), turn=-14.0, instanced=False, payload=True, variant=("livery", "navy")
+    )
     layer.reference("Pier", "./pier.usda", (-13.5, 5.2, 0), instanced=False)
     layer.reference("Lighthouse", "./lighthouse.usda", (20.5, 6.5, 1.0))
     layer.reference("Sailboat", "./sailboat.usda", (-3.5, -21.0, 0), turn=28.0)
@@ -540,9 +637,14 @@ def make_harbour(folder: Path) -> None:
     paints = ("yellow", "blue", "rose", "white", "green", "blue", "yellow")
     for number, paint in enumerate(paints):
         x = -15.5 + number * 5.2
-        layer.reference(f"Town/House{number}", "./house.usda", (x, 17.2 + 0.5 * math.sin(number * 2.0), 1.1),
-                        turn=round(4 * math.sin(number * 3.1), 1), size=(1.0, 1.12, 0.94)[number % 3],
-                        variant=("paint", paint))
+        layer.reference(
+            f"Town/House{number}",
+            "./house.usda",
+            (x, 17.2 + 0.5 * math.sin(number * 2.0), 1.1),
+            turn=round(4 * math.sin(number * 3.1), 1),
+            size=(1.0, 1.12, 0.94)[number % 3],
+            variant=("paint", paint),
+        )
     layer.group("Cars")
     cars = ((-9.0, 12.0, 0.0, "red"), (1.5, 12.9, 180.0, "blue"), (9.0, 11.8, 0.0, "yellow"))
     for number, (x, y, turn, paint) in enumerate(cars):
@@ -550,8 +652,23 @@ def make_harbour(folder: Path) -> None:
     layer.reference("Ferry/Car", "./car.usda", (-9.9, 1.2, 1.76), variant=("paint", "yellow"))
     layer.reference("Ferry/OtherCar", "./car.usda", (-9.7, -1.3, 1.76), variant=("paint", "white"))
     layer.group("Trees")
-    spots = [(-22, 13.5), (-20.5, 16.5), (-16.5, 21.5), (-11, 23.5), (-6.5, 22.5), (-1, 24), (4.5, 22.8), (10, 23.4),
-             (15.5, 22), (20.5, 19.5), (24, 14.5), (22.5, 17), (-8.5, 25.5), (2, 27), (8, 26.5)]
+    spots = [
+        (-22, 13.5),
+        (-20.5, 16.5),
+        (-16.5, 21.5),
+        (-11, 23.5),
+        (-6.5, 22.5),
+        (-1, 24),
+        (4.5, 22.8),
+        (10, 23.4),
+        (15.5, 22),
+        (20.5, 19.5),
+        (24, 14.5),
+        (22.5, 17),
+        (-18.0, 23.0),
+        (2, 27),
+        (8, 26.5),
+    ]
     for number, (x, y) in enumerate(spots):
         layer.reference(f"Trees/Tree{number}", "./tree.usda", (x, y, 1.1), size=(1.0, 1.25, 0.85, 1.4)[number % 4])
     layer.group("Lamps")
@@ -574,8 +691,13 @@ def make_crossing(folder: Path) -> None:
     stage.SetTimeCodesPerSecond(24)
     stage.SetStartTimeCode(0)
     stage.SetEndTimeCode(143)
-    for path, swing, lift in (("Ferry", 1.6, 0.18), ("Sailboat", 5.0, 0.14), ("Buoys/Buoy0", 7.0, 0.16),
-                              ("Buoys/Buoy1", 6.0, 0.15), ("Buoys/Buoy2", 8.0, 0.17)):
+    for path, swing, lift in (
+        ("Ferry", 1.6, 0.18),
+        ("Sailboat", 5.0, 0.14),
+        ("Buoys/Buoy0", 7.0, 0.16),
+        ("Buoys/Buoy1", 6.0, 0.15),
+        ("Buoys/Buoy2", 8.0, 0.17),
+    ):
         prim = stage.GetPrimAtPath(f"/Harbour/{path}")
         common = UsdGeom.XformCommonAPI(prim)
         shift, turn, *_ = common.GetXformVectors(Usd.TimeCode.Default())
@@ -593,7 +715,15 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.usda"):
         old.unlink()
-    for make in (make_ferry, make_small_models, make_lighthouse, make_pier, make_surroundings, make_harbour, make_crossing):
+    for make in (
+        make_ferry,
+        make_small_models,
+        make_lighthouse,
+        make_pier,
+        make_surroundings,
+        make_harbour,
+        make_crossing,
+    ):
         make(folder)
 
 

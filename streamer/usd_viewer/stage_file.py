@@ -1,0 +1,34 @@
+"""From a file to a scene: its dependencies checked, then composed, then read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pxr import Tf, Usd
+
+from streamer.usd_viewer.dependencies import check_dependencies, check_used_layers
+from streamer.usd_viewer.scene import Scene
+from streamer.usd_viewer.scene_file import write_scene
+from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, shorten
+from streamer.usd_viewer.stage_reader import StageReader, StageTooLarge
+
+__all__ = ["read_stage", "write_scene"]
+
+
+def read_stage(path: Path, policy: StagePolicy, progress: Callable[[int], None]) -> Scene:
+    """The scene of a stage that the policy has admitted. StageRefused where it refers outside or is broken."""
+    try:
+        missing = check_dependencies(path, policy)
+        stage = Usd.Stage.Open(str(path))
+        check_used_layers(stage, policy)
+        return StageReader(stage, policy, progress, missing).read()
+    except StageTooLarge as error:
+        raise StageRefused(str(error)) from error
+    except Tf.ErrorException as error:
+        raise StageRefused(_explain(error, policy)) from error
+
+
+def _explain(error: Exception, policy: StagePolicy) -> str:
+    """USD's own words about a broken file, without folders and source lines of the machine."""
+    lines = [line.split(" -- ", 1)[-1].strip() for line in str(error).splitlines() if " -- " in line]
+    text = " ".join(lines) or str(error)
+    return "it is broken: " + shorten(text.replace(f"{policy.root}/", ""), 300)
