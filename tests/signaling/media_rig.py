@@ -17,7 +17,8 @@ from signaling.metrics import MediaDrop, RelayCounters
 from signaling.routes import Endpoint, Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory
-from signaling.udp import UdpMediaPort, UdpViewerPath
+from signaling.udp import UdpMediaPort
+from signaling.viewer_path import UdpViewerPath
 from tests.signaling.stun_messages import BACKEND, CLIENT
 
 RELAY_HOST = "127.0.0.1"
