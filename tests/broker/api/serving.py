@@ -157,10 +157,15 @@ def make_catalog(profile: Profile) -> Catalog:
 
 @asynccontextmanager
 async def serving(
-    *, store: Store | None = None, profile: Profile | None = None, host: str = "127.0.0.1", **settings: object
+    *,
+    store: Store | None = None,
+    provider: SaidProvider | None = None,
+    profile: Profile | None = None,
+    host: str = "127.0.0.1",
+    **settings: object,
 ) -> AsyncIterator[Served]:
     """A broker as `pixelferry up` composes it, but for relay and provider."""
-    table, provider, stop = MemoryRouteTable(), SaidProvider(), asyncio.Event()
+    table, provider, stop = MemoryRouteTable(), provider or SaidProvider(), asyncio.Event()
     relay = ReportingRelay(table)
     catalog = make_catalog(profile or make_profile(slots=8))
     broker = Broker(
@@ -175,7 +180,7 @@ async def serving(
     relaying = asyncio.create_task(relay.run())
     running = asyncio.create_task(broker.run(sockets, stop, started=started.set))
     try:
-        async with asyncio.timeout(5), aiohttp.ClientSession() as http:
+        async with asyncio.timeout(5):
             await started.wait()
         async with aiohttp.ClientSession() as http:
             yield Served(broker, provider, relay, stop, sockets[0].getsockname()[1], http)

@@ -1,0 +1,152 @@
+"""The command line, as processes of their own. What streams is tested in tests/system."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.ferry import Ferry, eventually, running_ferry
+
+BACKEND = Path(__file__).parent / "providers" / "backend.py"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PIXELFERRY_")]:
+        monkeypatch.delenv(name)
+
+
+def pixelferry(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "broker.cli", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], status: int, *told: str) -> None:
+    assert done.returncode == status, done
+    assert done.stdout == "" and len(done.stderr.splitlines()) == 1, done.stderr
+    assert all(part in done.stderr for part in told), done.stderr
+
+
+def catalog_with(folder: Path, *arguments: str) -> Path:
+    file = folder / "catalog.toml"
+    command = json.dumps([sys.executable, str(BACKEND), *arguments])
+    file.write_text(
+        f'[applications.app.versions."1.0.0"]\n[profiles.default]\napplications = [{{}}]\ncommand = {command}\n'
+    )
+    return file
+
+
+def test_it_says_its_version_and_what_it_can() -> None:
+    assert re.fullmatch(r"pixelferry \d+\.\d+\.\d+\S*\n", pixelferry("--version").stdout)
+    told = pixelferry("--help").stdout
+    assert all(command in told for command in ("up", "broker", "relay", "streamer"))
+    told = pixelferry("up", "--help").stdout
+    assert all(option in told for option in ("--listen", "--catalog", "--config", "--usd-root", "PIXELFERRY_"))
+
+
+def test_without_a_command_it_says_how_it_is_used() -> None:
+    done = pixelferry()
+    assert done.returncode == 2 and "usage: pixelferry" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["broker", "relay"])
+def test_what_needs_a_shared_store_says_so(command: str) -> None:
+    assert_one_line(pixelferry(command), 2, "shared store", "pixelferry up")
+
+
+def test_a_command_imports_only_what_it_runs() -> None:
+    code = (
+        "import sys, broker.cli\n"
+        "try: broker.cli.main(['streamer', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'aiohttp', 'pydantic', 'broker.app', 'vtkmodules'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert "usage: pixelferry streamer" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "told"),
+    [
+        (["--listen", "8080"], {}, ["--listen", "host:port"]),
+        ([], {"PIXELFERRY_LISTEN": "8080"}, ["PIXELFERRY_LISTEN", "host:port"]),
+        ([], {"PIXELFERRY_RELAY__PORTS": "1"}, ["PIXELFERRY_RELAY__PORTS", "31000-31999"]),
+        (["--config", "/nowhere.toml"], {}, ["/nowhere.toml"]),
+        ([], {"PIXELFERRY_CONFIG": "/nowhere.toml"}, ["/nowhere.toml"]),
+        (["--catalog", "/nowhere.toml"], {}, ["--catalog", "/nowhere.toml"]),
+        (["--usd-root", "/nowhere"], {}, ["--usd-root", "/nowhere"]),
+        (["--listen", "0.0.0.0:0"], {}, ["listen", "0.0.0.0", "--insecure-no-identity"]),
+        (["--listen", "[::]:0"], {}, ["listen", "--insecure-no-identity"]),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_with_one_line(
+    arguments: list[str], environment: dict[str, str], told: list[str]
+) -> None:
+    assert_one_line(pixelferry("up", *arguments, **environment), 2, *told)
+
+
+def test_a_wrong_key_in_the_file_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    config = tmp_path / "pixelferry.toml"
+    config.write_text('[relay]\nprots = "31000-31999"\n')
+    assert_one_line(pixelferry("up", "--config", str(config)), 2, str(config), "relay.prots", "'ports'")
+
+
+def test_a_port_that_was_named_and_is_taken_is_one_line_and_another_status() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert_one_line(pixelferry("up", "--listen", address), 1, address, "--listen")
+
+
+@pytest.fixture
+def listening_everywhere(tmp_path: Path) -> Iterator[Ferry]:
+    arguments = ("--listen", "0.0.0.0:0", "--insecure-no-identity", "--catalog", str(catalog_with(tmp_path)))
+    with running_ferry(tmp_path / "ferry", *arguments) as ferry:
+        yield ferry
+
+
+def test_other_machines_are_let_in_only_when_that_is_accepted(listening_everywhere: Ferry) -> None:
+    assert listening_everywhere.call("GET", "/healthz").status == 200
+    assert "cannot reach the relay" in listening_everywhere.log()
+
+
+def test_settings_reach_backends_and_logs_come_as_json(tmp_path: Path) -> None:
+    environment, root = tmp_path / "environment.json", tmp_path / "stages"
+    root.mkdir()
+    catalog = catalog_with(tmp_path, "--environment", str(environment))
+    options = ("--catalog", str(catalog), "--usd-root", str(root), "--log-format", "json")
+    with running_ferry(tmp_path / "ferry", *options, environment={"PIXELFERRY_LOG_LEVEL": "info"}) as ferry:
+        ferry.start_session("app")
+        lines = [line for line in ferry.log().splitlines() if line.startswith("{")]
+    assert json.loads(environment.read_text())["PIXELFERRY_USD_ROOT"] == str(root)
+    assert {"broker.sessions", "broker.reconciler"} <= {json.loads(line)["logger"] for line in lines}
+
+
+def test_a_second_signal_forces_the_end(tmp_path: Path) -> None:
+    catalog = catalog_with(tmp_path, "--deaf")
+    config = tmp_path / "pixelferry.toml"
+    config.write_text("stop_s = 60\n")
+    with running_ferry(tmp_path / "ferry", "--catalog", str(catalog), "--config", str(config)) as ferry:
+        ferry.start_session("app")
+        left = ferry.descendants()
+        ferry.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "once more" in ferry.log(), within_s=10, what="the first signal's echo")
+        ferry.process.send_signal(signal.SIGTERM)
+        assert ferry.process.wait(timeout=10) == 130
+        assert not [process for process in left if psutil.pid_exists(process.pid)]
