@@ -258,14 +258,27 @@ class Page {
   /** @param {unknown} error */
   async #ended(error) {
     const id = this.#sessionId;
-    if (id !== null && error instanceof StreamError && error.code !== "closed") {
+    const byItself = id !== null && error instanceof StreamError && error.code !== "closed";
+    this.#showEnd(byItself ? await this.#reason(id, error) : error);
+  }
+
+  /**
+   * What the broker says, if the session itself has ended; it may notice a moment after the stream did.
+   *
+   * @param {string} id
+   * @param {unknown} error
+   * @returns {Promise<unknown>}
+   */
+  async #reason(id, error) {
+    for (const pauseMs of [0, 300, 700, 1000]) {
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
       try {
-        await this.#broker.get(id); // the broker knows why, if the session itself has ended
+        await this.#broker.get(id);
       } catch (answer) {
-        error = answer;
+        return answer;
       }
     }
-    this.#showEnd(error);
+    return error;
   }
 
   /** @param {unknown} error */

@@ -193,7 +193,9 @@ class Ferry:
         return {(host, port) for host, port in own if not self.url.endswith(f":{port}")}
 
     def open_descriptors(self) -> int:
-        return psutil.Process(self.process.pid).num_fds()
+        """Of the command itself; connections to the API are its clients' to close."""
+        own = psutil.Process(self.process.pid)
+        return own.num_fds() - sum(self.url.endswith(f":{held.laddr.port}") for held in own.net_connections("tcp"))
 
     def stop(self, number: signal.Signals) -> int:
         """SIGINT as Ctrl-C sends it, to the whole foreground group; another to the command alone: the exit status."""

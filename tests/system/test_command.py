@@ -81,7 +81,7 @@ def test_backends_end_when_the_command_is_killed(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("[applications.x", "catalog.toml"),
-        ("[applications.a]\nnmae = 'A'\n", "nmae"),
+        ("[applications.a]\nnmae = 'A'\n[applications.a.versions.'1.0.0']\n", "nmae"),
         ("[applications.a.versions.'1.0.0']\n[profiles.p]\napplications = [{ id = 'b' }]\ncommand = ['x']", "'b'"),
     ],
 )

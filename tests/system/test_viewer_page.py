@@ -11,7 +11,7 @@ from tests.system.ferry import Backend, Ferry, eventually, running_ferry
 
 NAMES = {"test-pattern": "Test pattern", "usd-viewer": "USD viewer"}
 # Where the test pattern writes wheel and key: the one part of it that only input changes.
-INPUT_LINE = (0.08, 0.6, 0.6, 0.69)
+INPUT_LINES = (0.07, 0.485, 0.57, 0.59)
 SHORT_GRACE = """
 [applications.test-pattern]
 name = "Test pattern"
@@ -44,7 +44,7 @@ def view(tab: Tab) -> str | None:
 
 
 def assert_changed_by_input(tab: Tab, application: str) -> None:
-    part = INPUT_LINE if application == "test-pattern" else WHOLE
+    part = INPUT_LINES if application == "test-pattern" else WHOLE
     still = tab.picture(part)
     tab.page.wait_for_timeout(500)
     assert difference(still, tab.picture(part)) < 2, "the picture moves by itself: nothing would be shown by input"
@@ -110,8 +110,7 @@ def test_application_is_started_watched_steered_and_ended_in_a_browser(
 def assert_all_returned(ferry: Ferry, backend: Backend, idle_descriptors: int) -> None:
     eventually(lambda: not ferry.descendants(), within_s=10, what="the backend's end")
     eventually(lambda: not backend.process.is_running(), within_s=10, what="the backend's end")
-    # The API's own connections to this test and the browser come and go; a session would leave four at least.
-    eventually(lambda: ferry.open_descriptors() <= idle_descriptors + 3, within_s=10, what="closed descriptors")
+    eventually(lambda: ferry.open_descriptors() <= idle_descriptors, within_s=10, what="closed descriptors")
     eventually(lambda: not ferry.relay_ports(), within_s=5, what="closed relay ports")
 
 
@@ -157,6 +156,7 @@ def test_backend_that_is_killed_ends_its_session_with_the_reason(ferry: Ferry, c
     (backend,) = ferry.backends()
     backend.process.kill()
     expect(tab.page.locator("body")).to_have_attribute("data-view", "ended", timeout=20_000)
+    expect(tab.page.locator("#end-text")).to_contain_text("The application failed.")
     ended = eventually(lambda: gone(ferry, session_id), within_s=10, what="the session's end")
     assert ended == "backend_failed"
     assert ferry.listed() == []
