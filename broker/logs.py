@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from broker.settings import LogFormat, LogLevel
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -28,6 +30,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def is_ours(record: logging.LogRecord) -> bool:
+    """Whether a record of the HTTP library is about us: that somebody sent no HTTP is answered 400, and no news."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
 def set_up(form: LogFormat, level: LogLevel) -> None:
     """Log to standard error from here on."""
     handler = logging.StreamHandler(sys.stderr)
@@ -36,3 +43,4 @@ def set_up(form: LogFormat, level: LogLevel) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=level.value.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiohttp.server").addFilter(is_ours)

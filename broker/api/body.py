@@ -39,7 +39,7 @@ async def read_json(request: web.Request) -> object:
             content = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"The body did not come within {_READ_TIMEOUT_S:g} s.") from None
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
         raise web.HTTPBadRequest(text="The body was cut short or is badly framed.") from error
     return None if not content else _parse(content)
 

@@ -140,7 +140,7 @@ def _is_meant(session: Session, query: StreamQuery) -> bool:
 
 def _idempotency_key(request: web.Request) -> str | None:
     key = ", ".join(request.headers.getall("Idempotency-Key", []))
-    if len(key) > _LONGEST_KEY:
-        text = f"String should have at most {_LONGEST_KEY} characters"
-        raise Invalid((Problem(("header", "Idempotency-Key"), text, "string_too_long"),))
+    if len(key) > _LONGEST_KEY or not key.isascii():
+        text = f"String should have at most {_LONGEST_KEY} characters, all of them ASCII"
+        raise Invalid((Problem(("header", "Idempotency-Key"), text, "string_pattern_mismatch"),))
     return key or None

@@ -130,6 +130,20 @@ class Served:
         data = b'{"id": "app", "profile": "default"}'
         return await self.call("POST", path, None, data, **{"Prefer": "wait=10", **headers})
 
+    async def raw(self, request: bytes, *, cut: bool = False) -> bytes:
+        """The head that comes back for these bytes; with `cut`, whatever comes once nothing more is to be sent."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        try:
+            async with asyncio.timeout(5):
+                if not cut:
+                    return await reader.readuntil(b"\r\n\r\n")
+                writer.write_eof()
+                return await reader.read()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
     async def until(self, path: str, status: int) -> Answer:
         """The answer once it has this status."""
         for _ in range(500):

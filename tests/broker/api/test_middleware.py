@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.broker.api.serving import Answer, Served, serving
@@ -88,9 +86,9 @@ async def test_a_page_of_a_foreign_origin_can_do_nothing(served: Served, origin:
 
 
 async def test_two_origins_at_once_are_foreign(served: Served) -> None:
-    head = f"POST /stream HTTP/1.1\r\nHost: localhost\r\nOrigin: {served.url}\r\nOrigin: http://evil.example\r\n"
-    answer = await raw(served, head + "Content-Length: 0\r\nConnection: close\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 403 ") or answer.startswith(b"HTTP/1.1 400 ")
+    head = f"POST /stream HTTP/1.1\r\nHost: localhost\r\nOrigin: {served.url}\r\nOrigin: http://evil.example\r\n\r\n"
+    answer = await served.raw(head.encode())
+    assert answer.split(b" ")[1] in (b"400", b"403")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example", "0.0.0.0"])
@@ -125,9 +123,9 @@ async def test_a_name_that_is_set_is_an_own_one() -> None:
         assert (await served.call("GET", "/stream", Host="other.example")).status == 421
 
 
-@pytest.mark.parametrize("head", ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n"])
+@pytest.mark.parametrize("head", ["1.0\r\n\r\n", "1.1\r\n\r\n", "1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"])
 async def test_a_request_without_one_host_is_refused(served: Served, head: str) -> None:
-    answer = await raw(served, head)
+    answer = await served.raw(f"GET / HTTP/{head}".encode())
     assert answer.split(b" ")[1] in (b"400", b"421")
 
 
@@ -136,13 +134,7 @@ async def test_a_request_without_one_host_is_refused(served: Served, head: str) 
     [b"\x16\x03\x01\x02\x00", b"GET / HTTP/9\r\n\r\n", b"GET " + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n", b"\r\n" * 50],
 )
 async def test_garbage_is_answered_or_closed_and_serving_goes_on(served: Served, garbage: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(garbage)
-    writer.write_eof()
-    async with asyncio.timeout(5):
-        await reader.read()
-    writer.close()
-    await writer.wait_closed()
+    await served.raw(garbage, cut=True)
     assert (await served.call("GET", "/healthz")).status == 200
 
 
@@ -152,13 +144,3 @@ async def test_a_path_that_leads_nowhere_is_answered_in_json(served: Served) -> 
         assert answer.status == 404, path
         assert answer.headers["Content-Type"].startswith("application/json")
         assert isinstance(answer.json["detail"], str)
-
-
-async def raw(served: Served, head: str) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(head.encode())
-    async with asyncio.timeout(5):
-        answer = await reader.readuntil(b"\r\n\r\n")
-    writer.close()
-    await writer.wait_closed()
-    return answer

@@ -327,6 +327,26 @@ async def test_a_delete_without_a_body_is_refused(served: Served) -> None:
     assert (await served.call("DELETE", "/stream")).problem["loc"] == ["body"]
 
 
+HEAD = b"POST /stream HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+WHOLE = b'Content-Length: 32\r\n\r\n{"id":"app","profile":"default"}'
+
+
+@pytest.mark.parametrize("rest", [b"Content-Length: 100\r\n\r\n{", CHUNKED + b"5\r\n{", CHUNKED + b"nonsense\r\n"])
+async def test_a_body_that_is_cut_short_makes_nothing(
+    served: Served, rest: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await served.raw(HEAD + rest, cut=True)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 "), answer
+    assert not [record for record in caplog.records if record.name.startswith("broker.api")]
+    assert (await served.call("GET", "/stream")).items == []
+
+
+async def test_headers_that_are_no_text_are_no_fault_of_ours(served: Served) -> None:
+    assert (await served.raw(HEAD + b"Idempotency-Key: \xff\r\n" + WHOLE)).startswith(b"HTTP/1.1 422 ")
+    assert (await served.raw(HEAD + b"Prefer: wait=\xff\r\n" + WHOLE)).startswith(b"HTTP/1.1 202 ")
+
+
 async def test_an_unknown_session_is_not_found(served: Served) -> None:
     session_id = str(uuid4())
     for method, path, body in (
