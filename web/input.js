@@ -10,11 +10,15 @@ import { placeInPicture } from "./picture.js";
 /** Pixels in a line and in a page, for wheels that count in those. */
 const WHEEL_UNIT_PX = [1, 16, 400];
 const MAX_WHEEL_PX = 10000;
+/** Bit in `buttons` of each `button`: left, middle, right, back, forward. */
+const BUTTON_BITS = [1, 4, 2, 8, 16];
+const BUTTONS = 31;
 
-/**
- * Leaves the picture: what is typed goes to the page again.
- */
-export const LEAVE_KEY = "Escape";
+/** What stays with the browser: the way on through the page, reload, full screen, developer tools. */
+const KEYS_OF_THE_BROWSER = ["Tab", "F5", "F11", "F12"];
+
+/** With shift it leaves the picture: what is typed goes to the page again. */
+const LEAVE_KEY = "Escape";
 
 /**
  * @typedef {object} InputSinks
@@ -23,8 +27,8 @@ export const LEAVE_KEY = "Escape";
  */
 
 /**
- * Send what happens on `element` to the sinks until `signal` aborts. The element must be focusable for the keyboard.
- * Shift+Escape leaves the picture by keyboard.
+ * Send what happens on `element` to the sinks until `signal` aborts. It is made focusable, for the keyboard.
+ * Tab goes on through the page; Shift+Escape leaves the picture.
  *
  * @param {HTMLVideoElement} element
  * @param {InputSinks} sinks
@@ -38,8 +42,9 @@ class Capture {
   #element;
   #sinks;
   #signal;
-  /** @type {Set<string>} */
-  #keysDown = new Set();
+  /** @type {Map<string, string>} keys held down: code and key */
+  #keysDown = new Map();
+  #buttonsDown = 0;
   /** @type {PointerEvent | null} */
   #moved = null;
   #frame = 0;
@@ -53,27 +58,30 @@ class Capture {
     this.#element = element;
     this.#sinks = sinks;
     this.#signal = signal;
-    const on = this.#on.bind(this);
-    on("pointermove", (/** @type {PointerEvent} */ event) => this.#pointerMoved(event));
-    on("pointerdown", (/** @type {PointerEvent} */ event) => this.#pointerPressed(event));
-    on("pointerup", (/** @type {PointerEvent} */ event) => this.#pointerReleased(event));
-    on("pointercancel", () => this.#releaseAll());
-    on("wheel", (/** @type {WheelEvent} */ event) => this.#wheelTurned(event));
-    on("keydown", (/** @type {KeyboardEvent} */ event) => this.#keyPressed(event));
-    on("keyup", (/** @type {KeyboardEvent} */ event) => this.#keyReleased(event));
-    on("contextmenu", (/** @type {Event} */ event) => event.preventDefault());
-    on("blur", () => this.#releaseAll());
+    if (element.tabIndex < 0) {
+      element.tabIndex = 0;
+    }
+    element.style.touchAction = "none"; // a finger that moves turns the model, not the page
+    this.#on("pointermove", (event) => this.#pointerMoved(event));
+    this.#on("pointerdown", (event) => this.#pointerPressed(event));
+    this.#on("pointerup", (event) => this.#pointerReleased(event));
+    this.#on("pointercancel", (event) => event.isPrimary && this.#releaseAll());
+    this.#on("lostpointercapture", () => this.#buttonsDown !== 0 && this.#releaseAll());
+    this.#on("wheel", (event) => this.#wheelTurned(event));
+    this.#on("keydown", (event) => this.#keyPressed(event));
+    this.#on("keyup", (event) => this.#keyReleased(event));
+    this.#on("contextmenu", (event) => event.preventDefault());
+    this.#on("blur", () => this.#releaseAll());
     signal.addEventListener("abort", () => cancelAnimationFrame(this.#frame), { once: true });
   }
 
   /**
-   * @template {Event} E
-   * @param {string} type
-   * @param {(event: E) => void} listener
+   * @template {keyof HTMLElementEventMap} T
+   * @param {T} type
+   * @param {(event: HTMLElementEventMap[T]) => void} listener
    */
   #on(type, listener) {
-    const options = { signal: this.#signal, passive: false };
-    this.#element.addEventListener(type, /** @type {EventListener} */ (listener), options);
+    this.#element.addEventListener(type, listener, { signal: this.#signal, passive: false });
   }
 
   /** @param {MouseEvent} event */
@@ -89,6 +97,12 @@ class Capture {
     if (!event.isPrimary) {
       return;
     }
+    if (event.button >= 0) {
+      // A second button, while a first is held, comes as a move (Pointer Events §5.1.1, chorded buttons).
+      const pressed = (event.buttons & bitOf(event.button)) !== 0;
+      this.#buttonChanged(pressed ? "pointerdown" : "pointerup", event);
+      return;
+    }
     this.#moved = event;
     if (this.#frame === 0) {
       this.#frame = requestAnimationFrame(() => this.#sendMove());
@@ -102,7 +116,7 @@ class Capture {
     const event = this.#moved;
     this.#moved = null;
     if (event !== null) {
-      this.#sinks.motion({ event: "pointermove", ...this.#fields(event), buttons: event.buttons });
+      this.#sinks.motion({ event: "pointermove", ...this.#fields(event), buttons: event.buttons & BUTTONS });
     }
   }
 
@@ -114,26 +128,25 @@ class Capture {
     event.preventDefault();
     this.#element.focus({ preventScroll: true });
     this.#element.setPointerCapture(event.pointerId);
-    this.#sendMove();
-    this.#sendButton("pointerdown", event);
+    this.#buttonChanged("pointerdown", event);
   }
 
   /** @param {PointerEvent} event */
   #pointerReleased(event) {
-    if (!event.isPrimary) {
-      return;
+    if (event.isPrimary) {
+      this.#buttonChanged("pointerup", event);
     }
-    this.#sendMove();
-    this.#sendButton("pointerup", event);
   }
 
   /**
    * @param {string} name
    * @param {PointerEvent} event
    */
-  #sendButton(name, event) {
-    const button = Math.max(0, event.button);
-    this.#sinks.action({ event: name, ...this.#fields(event), button, buttons: event.buttons });
+  #buttonChanged(name, event) {
+    this.#sendMove();
+    this.#buttonsDown = event.buttons & BUTTONS;
+    const button = event.button in BUTTON_BITS ? event.button : 0;
+    this.#sinks.action({ event: name, ...this.#fields(event), button, buttons: this.#buttonsDown });
   }
 
   /** @param {WheelEvent} event */
@@ -149,23 +162,36 @@ class Capture {
   /** @param {KeyboardEvent} event */
   #keyPressed(event) {
     if (event.key === LEAVE_KEY && event.shiftKey) {
+      event.preventDefault();
       this.#element.blur();
       return;
     }
-    if (event.key === "Tab" || event.isComposing) {
-      return; // Tab goes on through the page
+    if (KEYS_OF_THE_BROWSER.includes(event.key) || event.isComposing) {
+      return;
     }
     event.preventDefault();
-    this.#keysDown.add(event.code);
+    this.#keysDown.set(event.code, event.key);
     this.#sendKey("keydown", event);
   }
 
   /** @param {KeyboardEvent} event */
   #keyReleased(event) {
-    if (this.#keysDown.delete(event.code)) {
-      event.preventDefault();
-      this.#sendKey("keyup", event);
+    if (!this.#keysDown.delete(event.code)) {
+      return;
     }
+    event.preventDefault();
+    this.#sendKey("keyup", event);
+    if (event.key === "Meta") {
+      this.#releaseKeys(event); // macOS tells of no release while Meta is held
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #releaseKeys(event) {
+    for (const [code, key] of this.#keysDown) {
+      this.#sinks.action({ event: "keyup", code, key, repeat: false, modifiers: modifiersOf(event) });
+    }
+    this.#keysDown.clear();
   }
 
   /**
@@ -177,9 +203,16 @@ class Capture {
     this.#sinks.action({ event: name, code, key, repeat, modifiers: modifiersOf(event) });
   }
 
-  /** No key stays down in the application when the page no longer hears of its release. */
+  /** Nothing stays down in the application when the page no longer hears of its release. */
   #releaseAll() {
     this.#keysDown.clear();
+    this.#buttonsDown = 0;
+    this.#moved = null;
     this.#sinks.action({ event: "blur" });
   }
+}
+
+/** @param {number} button */
+function bitOf(button) {
+  return BUTTON_BITS[button] ?? 0;
 }

@@ -3,11 +3,13 @@
  */
 
 export const MAX_MESSAGE_BYTES = 64 * 1024;
+const MAX_NOTICE_LENGTH = 1000;
 
 /**
  * @typedef {{shiftKey: boolean, ctrlKey: boolean, altKey: boolean, metaKey: boolean}} ModifierState
  * @typedef {{x: number, y: number}} Place  0 to 1 across the picture, from its top left corner
  * @typedef {{eventType: string, payload: Record<string, unknown>}} ApplicationMessage
+ * @typedef {{level: "info" | "warning" | "error", message: string}} Notice
  * @typedef {{event: string, [field: string]: unknown}} InputEvent  without its sequence number
  */
 
@@ -63,6 +65,19 @@ export function parseMessage(data) {
   }
   const payload = value.payload ?? {};
   return isObject(payload) ? { eventType: value.event_type, payload } : null;
+}
+
+/**
+ * @param {ApplicationMessage} message
+ * @returns {Notice | null} null for one that is no notice, or an empty one
+ */
+export function noticeOf({ eventType, payload }) {
+  const { level, message } = payload;
+  if (eventType !== "notice" || typeof message !== "string" || message.trim() === "") {
+    return null;
+  }
+  const text = message.length > MAX_NOTICE_LENGTH ? `${message.slice(0, MAX_NOTICE_LENGTH - 1)}…` : message;
+  return { level: level === "warning" || level === "error" ? level : "info", message: text };
 }
 
 /**

@@ -8,65 +8,35 @@
  */
 
 import { pointCandidate, pointToRelay } from "./candidates.js";
+import { checked, dial } from "./connect-options.js";
 import { captureInput } from "./input.js";
-import { InputEncoder, encodeMessage, isObject, parseMessage, parseObject } from "./messages.js";
+import { InputEncoder, encodeMessage, isObject, noticeOf, parseMessage, parseObject } from "./messages.js";
+import { StreamError, errorOfClose, errorOfMedia, errorOfTimeout } from "./stream-error.js";
+import { readStats } from "./stream-stats.js";
 
-/** @typedef {import("./messages.js").InputEvent} InputEvent */
+export { StreamError };
+
+/**
+ * @typedef {import("./connect-options.js").ConnectOptions} ConnectOptions
+ * @typedef {import("./messages.js").InputEvent} InputEvent
+ * @typedef {import("./stream-stats.js").StreamStats} StreamStats
+ */
 
 const CONNECT_TIMEOUT_MS = 20000;
 const MAX_BUFFERED_BYTES = 1 << 20;
 
 /**
- * @typedef {object} ConnectOptions
- * @property {string} sessionId
- * @property {string} host  the relay's IP address or name, as the session's routes give it
- * @property {number} signalingPort  TCP, `source_port` of the route described as signaling
- * @property {number} mediaPort  UDP, `source_port` of the route described as media
- * @property {boolean} [secure]  use wss; by default as the page itself was loaded
- * @property {{width: number, height: number, fps?: number}} [video]  a wish
- * @property {HTMLVideoElement} [videoElement]  shows the picture and takes input
- * @property {boolean} [input]  whether input is captured from the video element (default true)
- * @property {AbortSignal} [signal]  ends the attempt, and the stream
- * @property {number} [timeoutMs]
+ * `interrupted`: nothing arrives for the moment; it may go on by itself.
+ *
+ * @typedef {"connecting" | "connected" | "interrupted" | "ended"} StreamState
  */
 
 /**
- * @typedef {"connecting" | "connected" | "ended"} StreamState
- * @typedef {object} StreamStats
- * @property {number} framesPerSecond
- * @property {number} framesDecoded
- * @property {number} bitsPerSecond
- * @property {number} width
- * @property {number} height
- * @property {number | null} roundTripMs
- * @property {number} packetsLost
- * @property {number} jitterMs
- * @property {string} codec
- * @property {string | null} remoteAddress  of the selected candidate pair
- */
-
-/**
- * Why a stream could not be had or ended. `code` is one of `refused`, `unreachable`, `no_media`, `timeout`, `ended`,
- * `draining`, `lost`, `protocol`, `closed`, or what the backend called it.
- */
-export class StreamError extends Error {
-  /**
-   * @param {string} code
-   * @param {string} message
-   */
-  constructor(code, message) {
-    super(message);
-    this.name = "StreamError";
-    this.code = code;
-  }
-}
-
-/**
- * Connect to a session; resolves with the first decoded frame on its way.
+ * Connect to a session; resolves when media arrives. To connect again after an end, call it again.
  *
  * @param {ConnectOptions} options
  * @returns {Promise<StreamConnection>}
- * @throws {StreamError} and what `signal` was aborted with
+ * @throws {StreamError} TypeError, and what `signal` was aborted with
  */
 export async function connect(options) {
   const connection = new StreamConnection(options);
@@ -75,8 +45,9 @@ export async function connect(options) {
 }
 
 /**
- * One viewer's connection. Events: `statechange`; `message` (detail: `{eventType, payload}`); `notice` (detail:
- * `{level, message}`); `firstframe`; `end` (detail: StreamError).
+ * One viewer's connection. Events: `statechange`; `firstframe` (once, after `ready`); `message` (detail: `{eventType,
+ * payload}`); `notice` (detail: `{level, message}`); `error` (detail: StreamError), then `end` (detail: the same, or
+ * what ended it on this side).
  */
 export class StreamConnection extends EventTarget {
   /** @type {Promise<void>} */
@@ -89,38 +60,44 @@ export class StreamConnection extends EventTarget {
   state = "connecting";
 
   #options;
-  #peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
-  #motion = this.#peer.createDataChannel("motion", { ordered: false, maxRetransmits: 0 });
-  #messages = this.#peer.createDataChannel("messages");
-  #encoder = new InputEncoder();
-  #lifetime = new AbortController();
+  #peer;
+  #motion;
+  #messages;
   #socket;
   #timer;
+  #encoder = new InputEncoder();
+  #lifetime = new AbortController();
+  /** @type {import("./stream-error.js").Progress} */
+  #progress = "dialing";
   /** @type {(value: void) => void} */
   #resolve = () => {};
   /** @type {(error: unknown) => void} */
   #reject = () => {};
-  /** @type {{at: number, bytes: number, frames: number} | null} */
-  #lastStats = null;
+  /** @type {import("./stream-stats.js").Sample | null} */
+  #lastSample = null;
 
-  /** @param {ConnectOptions} options */
+  /**
+   * @param {ConnectOptions} options
+   * @throws {StreamError} TypeError, and what `signal` was aborted with
+   */
   constructor(options) {
     super();
+    options.signal?.throwIfAborted();
     this.#options = checked(options);
+    this.#socket = dial(options);
+    this.#peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    this.#motion = this.#peer.createDataChannel("motion", { ordered: false, maxRetransmits: 0 });
+    this.#messages = this.#peer.createDataChannel("messages");
     this.ready = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     this.ready.catch(() => {}); // told by the `end` event as well
-    this.#socket = new WebSocket(signalingUrl(options), [`x-nv-sessionid.${options.sessionId}`]);
-    this.#timer = setTimeout(() => this.#giveUp(), options.timeoutMs ?? CONNECT_TIMEOUT_MS);
+    this.#timer = setTimeout(
+      () => this.#end(errorOfTimeout(this.#progress, options)),
+      options.timeoutMs ?? CONNECT_TIMEOUT_MS,
+    );
     this.#listen();
-    options.signal?.addEventListener("abort", () => this.#end(options.signal?.reason), {
-      signal: this.#lifetime.signal,
-    });
-    if (options.signal?.aborted) {
-      this.#end(options.signal.reason);
-    }
   }
 
   /**
@@ -128,10 +105,11 @@ export class StreamConnection extends EventTarget {
    *
    * @param {string} eventType
    * @param {Record<string, unknown>} [payload]
+   * @returns {boolean} whether it was sent: not before the stream is connected, nor when the connection is choked
    * @throws {RangeError} when it is longer than 64 KiB
    */
   sendMessage(eventType, payload = {}) {
-    this.#send(this.#messages, encodeMessage(eventType, payload));
+    return send(this.#messages, encodeMessage(eventType, payload));
   }
 
   /**
@@ -140,7 +118,7 @@ export class StreamConnection extends EventTarget {
    * @param {InputEvent} event
    */
   sendInput(event) {
-    this.#send(event.event === "pointermove" ? this.#motion : this.#messages, this.#encoder.encode(event));
+    send(event.event === "pointermove" ? this.#motion : this.#messages, this.#encoder.encode(event));
   }
 
   /** Leave. The session goes on; end it by the broker. */
@@ -155,35 +133,21 @@ export class StreamConnection extends EventTarget {
    * @returns {Promise<StreamStats>}
    */
   async stats() {
-    const report = await this.#peer.getStats();
-    const entries = [...report.values()];
-    const video = entries.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video") ?? {};
-    const pair = entries.find((entry) => entry.type === "candidate-pair" && entry.nominated && entry.state === "succeeded");
-    const remote = pair === undefined ? undefined : report.get(pair.remoteCandidateId);
-    const now = { at: performance.now(), bytes: video.bytesReceived ?? 0, frames: video.framesDecoded ?? 0 };
-    const since = this.#lastStats ?? { at: now.at - 1000, bytes: now.bytes, frames: now.frames };
-    const seconds = Math.max(0.001, (now.at - since.at) / 1000);
-    this.#lastStats = now;
-    return {
-      framesPerSecond: (now.frames - since.frames) / seconds,
-      framesDecoded: now.frames,
-      bitsPerSecond: (8 * (now.bytes - since.bytes)) / seconds,
-      width: video.frameWidth ?? 0,
-      height: video.frameHeight ?? 0,
-      roundTripMs: pair?.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000,
-      packetsLost: video.packetsLost ?? 0,
-      jitterMs: (video.jitter ?? 0) * 1000,
-      codec: report.get(video.codecId)?.mimeType?.replace("video/", "") ?? "",
-      remoteAddress: remote === undefined ? null : `${remote.address}:${remote.port}`,
-    };
+    const report = /** @type {import("./stream-stats.js").Report} */ (await this.#peer.getStats());
+    const { stats, sample } = readStats(report, this.#lastSample);
+    this.#lastSample = sample;
+    return stats;
   }
 
   #listen() {
     const socket = this.#socket;
     const peer = this.#peer;
     const options = { signal: this.#lifetime.signal };
+    const abort = this.#options.signal;
+    abort?.addEventListener("abort", () => this.#end(abort.reason), options);
+    socket.addEventListener("open", () => (this.#progress = "waiting"), options);
     socket.addEventListener("message", (event) => this.#hear(event.data), options);
-    socket.addEventListener("close", (event) => this.#end(this.#closed(event)), options);
+    socket.addEventListener("close", (event) => this.#end(errorOfClose(event, this.#progress, this.#options)), options);
     peer.addEventListener("track", (event) => this.#show(event.track), options);
     peer.addEventListener(
       "icecandidate",
@@ -203,6 +167,7 @@ export class StreamConnection extends EventTarget {
         this.#settle(this.#offer());
         break;
       case "answer":
+        this.#progress = "answered";
         this.#settle(this.#take(String(message.sdp)));
         break;
       case "error":
@@ -211,7 +176,7 @@ export class StreamConnection extends EventTarget {
       case "candidate":
         this.#addCandidate(message.candidate);
         break;
-      default:
+      case undefined:
         this.#end(new StreamError("protocol", "The backend sent something that is not in the protocol."));
     }
   }
@@ -219,8 +184,8 @@ export class StreamConnection extends EventTarget {
   /** @param {unknown} candidate */
   #addCandidate(candidate) {
     const { host, mediaPort } = this.#options;
-    const text = isObject(candidate) ? pointCandidate(String(candidate.candidate), host, mediaPort) : null;
-    if (text !== null) {
+    const texts = isObject(candidate) ? pointCandidate(String(candidate.candidate), host, mediaPort) : [];
+    for (const text of texts) {
       const whole = { .../** @type {RTCIceCandidateInit} */ (candidate), candidate: text };
       this.#peer.addIceCandidate(whole).catch(() => {}); // one that is of no use is no fault of the stream
     }
@@ -233,9 +198,7 @@ export class StreamConnection extends EventTarget {
 
   async #offer() {
     const { receiver } = this.#peer.addTransceiver("video", { direction: "recvonly" });
-    if ("jitterBufferTarget" in receiver) {
-      receiver.jitterBufferTarget = 0; // interactive: show a frame when it is there
-    }
+    showAtOnce(receiver);
     await this.#peer.setLocalDescription();
     this.#tell({ type: "offer", sdp: this.#peer.localDescription?.sdp, video: this.#options.video });
   }
@@ -257,27 +220,41 @@ export class StreamConnection extends EventTarget {
     element.muted = true;
     element.playsInline = true;
     element.play().catch(() => {}); // the page's own controls can start it
-    const first = () => this.dispatchEvent(new Event("firstframe"));
-    element.addEventListener("loadeddata", first, { once: true, signal: this.#lifetime.signal });
+    element.addEventListener("loadeddata", () => this.#announce(), { once: true, signal: this.#lifetime.signal });
     if (this.#options.input !== false && this.role === "controller") {
       const sinks = { motion: this.sendInput.bind(this), action: this.sendInput.bind(this) };
       captureInput(element, sinks, this.#lifetime.signal);
     }
   }
 
+  /** Later than `ready`, so that who waits for that has time to listen. */
+  async #announce() {
+    await this.ready.catch(() => {});
+    setTimeout(() => {
+      if (this.state !== "ended") {
+        this.dispatchEvent(new Event("firstframe"));
+      }
+    });
+  }
+
   #follow() {
-    const { host, mediaPort } = this.#options;
     switch (this.#peer.connectionState) {
       case "connected":
         clearTimeout(this.#timer);
+        this.#progress = "connected";
         this.#enter("connected");
         this.#resolve();
         break;
+      case "disconnected":
+        if (this.state === "connected") {
+          this.#enter("interrupted");
+        }
+        break;
       case "failed":
         this.#end(
-          this.state === "connected"
+          this.#progress === "connected"
             ? new StreamError("lost", "The connection to the stream was lost.")
-            : new StreamError("no_media", `No media came from ${host}. UDP port ${mediaPort} must be open to it.`),
+            : errorOfMedia(this.#options),
         );
         break;
     }
@@ -290,54 +267,16 @@ export class StreamConnection extends EventTarget {
       return;
     }
     this.dispatchEvent(new CustomEvent("message", { detail: message }));
-    if (message.eventType === "notice") {
-      const { level, message: text } = message.payload;
-      this.dispatchEvent(new CustomEvent("notice", { detail: { level: String(level), message: String(text) } }));
+    const notice = noticeOf(message);
+    if (notice !== null) {
+      this.dispatchEvent(new CustomEvent("notice", { detail: notice }));
     }
-  }
-
-  /** @param {CloseEvent} event */
-  #closed(event) {
-    const { host, signalingPort } = this.#options;
-    switch (event.code) {
-      case 1012:
-        return new StreamError("draining", "The relay is being restarted. Connect again.");
-      case 4001:
-        return new StreamError("ended", "The session has ended.");
-      case 4003:
-        return new StreamError("refused", "The session does not take this viewer.");
-      case 1006:
-        return this.state === "connecting"
-          ? new StreamError("unreachable", `${host} refused the connection. TCP port ${signalingPort} must be open to it, and the session must be live.`)
-          : new StreamError("lost", "The connection to the relay was lost.");
-      default:
-        return new StreamError("lost", event.reason || "The backend closed the connection.");
-    }
-  }
-
-  #giveUp() {
-    const { host, signalingPort, mediaPort } = this.#options;
-    this.#end(
-      this.#socket.readyState === WebSocket.CONNECTING
-        ? new StreamError("unreachable", `${host} does not answer on TCP port ${signalingPort}.`)
-        : new StreamError("timeout", `No picture came in time. UDP port ${mediaPort} of ${host} must be reachable.`),
-    );
   }
 
   /** @param {Record<string, unknown>} message */
   #tell(message) {
     if (this.#socket.readyState === WebSocket.OPEN) {
       this.#socket.send(JSON.stringify(message));
-    }
-  }
-
-  /**
-   * @param {RTCDataChannel} channel
-   * @param {string} text
-   */
-  #send(channel, text) {
-    if (channel.readyState === "open" && channel.bufferedAmount < MAX_BUFFERED_BYTES) {
-      channel.send(text);
     }
   }
 
@@ -356,40 +295,43 @@ export class StreamConnection extends EventTarget {
     }
     clearTimeout(this.#timer);
     this.#lifetime.abort();
-    this.#socket.close();
+    this.#socket.close(1000);
     this.#peer.close();
     if (this.#options.videoElement?.srcObject === this.stream) {
       this.#options.videoElement.srcObject = null;
     }
     this.#enter("ended");
     this.#reject(reason);
+    if (reason instanceof StreamError && reason.code !== "closed") {
+      this.dispatchEvent(new CustomEvent("error", { detail: reason }));
+    }
     this.dispatchEvent(new CustomEvent("end", { detail: reason }));
   }
 }
 
 /**
- * @param {ConnectOptions} options
- * @returns {ConnectOptions}
+ * Interactive pictures are shown when they are there, without a buffer against jitter.
+ *
+ * @param {RTCRtpReceiver & {playoutDelayHint?: number}} receiver
  */
-function checked(options) {
-  for (const name of /** @type {const} */ (["signalingPort", "mediaPort"])) {
-    const port = options[name];
-    if (!Number.isInteger(port) || port < 1 || port > 65535) {
-      throw new TypeError(`${name} must be a port from 1 to 65535, not ${String(port)}.`);
-    }
+function showAtOnce(receiver) {
+  if ("jitterBufferTarget" in receiver) {
+    receiver.jitterBufferTarget = 0;
   }
-  if (!options.sessionId || !options.host) {
-    throw new TypeError("sessionId and host are needed.");
+  if ("playoutDelayHint" in receiver) {
+    receiver.playoutDelayHint = 0;
   }
-  return options;
 }
 
 /**
- * @param {ConnectOptions} options
- * @returns {string}
+ * @param {RTCDataChannel} channel
+ * @param {string} text
+ * @returns {boolean} false where it is not open, or choked: input of seconds ago is of no use
  */
-export function signalingUrl({ sessionId, host, signalingPort, secure }) {
-  const scheme = secure ?? globalThis.location?.protocol === "https:" ? "wss" : "ws";
-  const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  return `${scheme}://${name}:${signalingPort}/session/${encodeURIComponent(sessionId)}`;
+function send(channel, text) {
+  const open = channel.readyState === "open" && channel.bufferedAmount < MAX_BUFFERED_BYTES;
+  if (open) {
+    channel.send(text);
+  }
+  return open;
 }

@@ -16,29 +16,46 @@ const LINES = [
   "a=candidate:1 1 udp 2130706431 10.1.2.3 47998 typ host",
   "",
 ];
+const RELAYED = "a=candidate:1 1 udp 2130706431 192.0.2.1 31001 typ host generation 0";
+
+const candidatesOf = (/** @type {string} */ sdp) => sdp.split("\r\n").filter((line) => line.startsWith("a=candidate"));
 
 test("each m-line keeps one UDP candidate, which is the relay's", () => {
-  const pointed = pointToRelay(LINES.join("\r\n"), "192.0.2.1", 31001).split("\r\n");
-  assert.deepEqual(
-    pointed.filter((line) => line.startsWith("a=candidate")),
-    ["a=candidate:1 1 UDP 2130706431 192.0.2.1 31001 typ host", "a=candidate:1 1 udp 2130706431 192.0.2.1 31001 typ host"],
-  );
+  const pointed = pointToRelay(LINES.join("\r\n"), "192.0.2.1", 31001);
+  assert.deepEqual(candidatesOf(pointed), [
+    "a=candidate:1 1 UDP 2130706431 192.0.2.1 31001 typ host",
+    "a=candidate:1 1 udp 2130706431 192.0.2.1 31001 typ host",
+  ]);
   const rest = (/** @type {string[]} */ lines) => lines.filter((line) => !line.startsWith("a=candidate"));
-  assert.deepEqual(rest(pointed), rest(LINES));
+  assert.deepEqual(rest(pointed.split("\r\n")), rest(LINES));
+});
+
+test("a relay by name stands in the candidate by name", () => {
+  assert.deepEqual(candidatesOf(pointToRelay(LINES.slice(0, 8).join("\r\n"), "relay.example", 31001)), [
+    "a=candidate:1 1 UDP 2130706431 relay.example 31001 typ host",
+  ]);
 });
 
 test("a candidate that the relay wrote stays as it is", () => {
-  const own = "a=candidate:1 1 udp 2130706431 192.0.2.1 31001 typ host generation 0";
-  assert.equal(pointCandidate(own, "relay.example", 31001), own);
+  assert.deepEqual(pointCandidate(RELAYED, "192.0.2.1", 31001), [RELAYED]);
+  const six = "candidate:1 1 udp 2130706431 2001:db8::A 31001 typ host";
+  assert.deepEqual(pointCandidate(six, "2001:db8::a", 31001), [six]);
+});
+
+test("a candidate that may be the relay's, by its port, stays beside the one that surely is", () => {
+  const named = "a=candidate:1 1 udp 2130706431 relay.example 31001 typ host";
+  assert.deepEqual(pointCandidate(RELAYED, "relay.example", 31001), [RELAYED, named]);
+  const sdp = ["m=video 9 X 96", RELAYED, RELAYED, "m=application 9 X x", RELAYED].join("\r\n");
+  assert.deepEqual(candidatesOf(pointToRelay(sdp, "relay.example", 31001)), [RELAYED, named, RELAYED, named]);
 });
 
 test("a trickled candidate has no a=", () => {
   const trickled = pointCandidate("candidate:7 1 udp 5 fe80::1 1 typ host", "2001:db8::1", 31001);
-  assert.equal(trickled, "candidate:7 1 udp 5 2001:db8::1 31001 typ host");
+  assert.deepEqual(trickled, ["candidate:7 1 udp 5 2001:db8::1 31001 typ host"]);
 });
 
 test("what cannot go through the media port is left out", () => {
   for (const candidate of ["", "nonsense", "candidate:1 1 tcp 5 10.0.0.1 9 typ host", "candidate:1 2 udp 5 10.0.0.1 7 typ host"]) {
-    assert.equal(pointCandidate(candidate, "192.0.2.1", 31001), null);
+    assert.deepEqual(pointCandidate(candidate, "192.0.2.1", 31001), []);
   }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { InputEncoder, MAX_MESSAGE_BYTES, encodeMessage, modifiersOf, parseMessage } from "../../web/messages.js";
+import { InputEncoder, MAX_MESSAGE_BYTES, encodeMessage, modifiersOf, noticeOf, parseMessage } from "../../web/messages.js";
 
 test("input events are numbered one after the other", () => {
   const encoder = new InputEncoder();
@@ -38,4 +38,15 @@ test("what is no application message is passed over", () => {
     assert.equal(parseMessage(data), null);
   }
   assert.deepEqual(parseMessage('{"event_type": "a"}'), { eventType: "a", payload: {} });
+});
+
+test("a notice has a level and some text", () => {
+  const notice = (/** @type {Record<string, unknown>} */ payload) => noticeOf({ eventType: "notice", payload });
+  assert.deepEqual(notice({ level: "error", message: "No stage" }), { level: "error", message: "No stage" });
+  assert.deepEqual(notice({ level: "loud", message: "x" }), { level: "info", message: "x" });
+  assert.equal(notice({ message: "x".repeat(5000) })?.message.length, 1000);
+  for (const payload of [{}, { message: " " }, { message: 7 }]) {
+    assert.equal(notice(payload), null);
+  }
+  assert.equal(noticeOf({ eventType: "other", payload: { message: "x" } }), null);
 });
