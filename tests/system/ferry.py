@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -253,10 +253,20 @@ def running_ferry(
 
 
 def assert_nothing_left(processes: Sequence[psutil.Process], ports: set[tuple[str, int]]) -> None:
+    ended_at = time.time()
     assert not [process for process in processes if process.is_running()]
-    for host, port in ports:
-        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-            with socket.socket(type=kind) as probe:
-                # Connections that were closed linger in the kernel; that is no port held.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((host, port))
+    # Also a process that is nobody's child any more; one that is younger took a port that was free.
+    held = [
+        connection
+        for connection in psutil.net_connections("inet")
+        if tuple(connection.laddr) in ports
+        and (connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM)
+        and is_older(connection.pid, ended_at - 1)
+    ]
+    assert not held, held
+
+
+def is_older(pid: int | None, than: float) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return pid is not None and psutil.Process(pid).create_time() < than
+    return False

@@ -3,10 +3,7 @@
 import json
 import subprocess
 import sysconfig
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +12,7 @@ import pytest
 from tests.system.browser import Chromium
 from tests.system.conftest import absent
 from tests.system.ferry import Ferry, eventually, running_ferry
+from tests.system.page_server import serving
 
 HERE = Path(__file__).parent
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -35,20 +33,10 @@ command = COMMAND
 """
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture
 def pages() -> Iterator[str]:
-    """The URL of this folder's pages, of another origin than Pixelferry's own."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(HERE / "pages"))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(HERE / "pages") as url:
+        yield url
 
 
 @pytest.fixture
