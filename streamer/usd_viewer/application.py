@@ -1,10 +1,11 @@
 """The application `usd-viewer`: opens stages in the background, draws them and lets viewers move about."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from streamer.input import InputEvent, Key
@@ -16,7 +17,7 @@ from streamer.usd_viewer.navigation import Navigator
 from streamer.usd_viewer.opening import StageOpening
 from streamer.usd_viewer.quality import Quality
 from streamer.usd_viewer.scene import Scene
-from streamer.usd_viewer.settings import SAMPLE_STAGE, SAMPLES, UsdSettings
+from streamer.usd_viewer.settings import SAMPLE_STAGE, SAMPLES, UsdSettings, settings_from
 from streamer.usd_viewer.stage_policy import StageRefused, shorten
 
 if TYPE_CHECKING:
@@ -40,20 +41,21 @@ class _Shown:
 
 
 class UsdViewer:
-    """A streamed application (`streamer.source.Application`)."""
+    """A streamed application (`streamer.source.Application`); its settings come from the environment unless given."""
 
     def __init__(self, settings: UsdSettings | None = None) -> None:
-        self._settings = settings or UsdSettings()
+        self._settings = settings
         self._session: _Session | None = None
 
     def start(self, arguments: Mapping[str, str], outbox: Outbox) -> None:
-        """Begin to open the stage that the argument `usd_stage_uri` names. NoGraphics where nothing can be drawn."""
+        """Begin to open the stage that the argument `usd_stage_uri` names. Without one it is the sample.
+
+        NoGraphics where nothing can be drawn, BadSettings for a wrong environment variable.
+        """
+        settings = self._settings or settings_from(os.environ)
         require_egl()
-        self._session = _Session(self._settings, outbox)
-        uri = arguments.get("usd_stage_uri")
-        if uri is None and self._settings.root != SAMPLES:
-            logger.info("no usd_stage_uri was given; opening the sample stage")
-        self._session.open(uri)
+        self._session = _Session(settings, outbox)
+        self._session.open(arguments.get("usd_stage_uri"))
 
     def render(self, video: VideoFormat, at_s: float) -> Frame | None:
         """The picture, or None while nothing changes."""
@@ -106,7 +108,7 @@ class _Session:
             self._opening.close()
         settings = self._settings
         if url is None:
-            settings = settings.model_copy(update={"root": SAMPLES})
+            settings = replace(settings, root=SAMPLES)
         self._told_prims = 0
         self._opening = StageOpening(SAMPLE_STAGE if url is None else url, settings)
         logger.info("opening stage %s", shorten(self._opening.uri))

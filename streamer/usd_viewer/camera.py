@@ -169,7 +169,7 @@ def frame(camera: Camera, points: Sequence[Vector], radius: float, aspect: float
     depth = max(across[1], along[1])
     front = max(dot(point, camera.backward) for point in points)
     middle = (front + min(dot(point, camera.backward) for point in points)) / 2.0
-    depth = max(depth, front + radius * 0.01)
+    depth = max(depth, front + radius * 0.1)
     target = add(
         add(scale(camera.right, across[0]), scale(camera.up, along[0])),
         scale(camera.backward, middle),

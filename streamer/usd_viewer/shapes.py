@@ -143,7 +143,8 @@ def _turned(radii: Doubles, heights: Doubles, outward: Doubles, along: Doubles, 
     ring, segment = np.mgrid[0 : len(radii) - 1, 0:_SEGMENTS]
     corner = (ring * (_SEGMENTS + 1) + segment).reshape(-1, 1)
     quads = corner + np.array([0, 1, _SEGMENTS + 2, _SEGMENTS + 1])
-    low, high = radii[ring].reshape(-1) > 0, radii[ring + 1].reshape(-1) > 0
+    apart = (np.diff(radii) != 0) | (np.diff(heights) != 0)
+    low, high = ((apart[ring] & (radii[ring + side] > 0)).reshape(-1) for side in (0, 1))
     elements = np.concatenate([quads[low][:, [0, 1, 2]], quads[high][:, [0, 2, 3]]]).astype(np.int32)
     order = {"X": [2, 0, 1], "Y": [1, 2, 0], "Z": [0, 1, 2]}[axis]
     return Shape(Kind.SURFACE, points.reshape(-1, 3)[:, order], elements, normals.reshape(-1, 3)[:, order])

@@ -29,6 +29,5 @@ def read_stage(path: Path, policy: StagePolicy, progress: Callable[[int], None])
 
 def _explain(error: Exception, policy: StagePolicy) -> str:
     """USD's own words about a broken file, without folders and source lines of the machine."""
-    lines = [line.split(" -- ", 1)[-1].strip() for line in str(error).splitlines() if " -- " in line]
-    text = " ".join(lines) or str(error)
-    return "it is broken: " + shorten(text.replace(f"{policy.root}/", ""), 300)
+    said = "; ".join(str(part.commentary).strip() for part in error.args if isinstance(part, Tf.Error))
+    return "it is broken: " + shorten(" ".join(said.replace(f"{policy.root}/", "").split()), 300)
