@@ -103,11 +103,14 @@ class Backend:
 
 
 def bound_ports(process: psutil.Process) -> set[tuple[str, int]]:
-    return {
-        (connection.laddr.ip, connection.laddr.port)
-        for connection in process.net_connections("inet")
-        if connection.laddr and (connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM)
-    }
+    """None of a process that has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return {
+            (connection.laddr.ip, connection.laddr.port)
+            for connection in process.net_connections("inet")
+            if connection.laddr and (connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM)
+        }
+    return set()
 
 
 class Ferry:
