@@ -180,5 +180,5 @@ class RealTimeVp8(_RealTime, Vp8Encoder):
             "undershoot-pct": "100",
             "overshoot-pct": "15",
         }
-        codec.thread_count = 2
+        codec.thread_count = 1  # its threads wait for each other by spinning, which a busy machine pays for dearly
         return codec

@@ -48,7 +48,7 @@ class Control:
 
     async def _claim(self, request: web.Request) -> web.Response:
         try:
-            claim, arguments = _read_claim(await request.text())
+            claim, arguments = _read_claim(await request.read())
         except ValueError as error:
             return web.json_response({"detail": str(error)}, status=422)
         try:
@@ -70,7 +70,7 @@ class Control:
         return web.json_response(status)
 
 
-def _read_claim(body: str) -> tuple[Claim, Mapping[str, str]]:
+def _read_claim(body: bytes) -> tuple[Claim, Mapping[str, str]]:
     """Raises ValueError naming what does not fit."""
     try:
         message = json.loads(body)

@@ -87,9 +87,17 @@ class PictureTrack(MediaStreamTrack):
     async def recv(self) -> av.VideoFrame:
         """The next frame to encode, its time on the 90 kHz clock."""
         picture, self._number = await self._latest.after(self._number)
-        # A frame per viewer, since encoders write the picture type into it; the pixels are shared.
-        frame = av.VideoFrame.from_numpy_buffer(picture.planes, format="yuv420p")
+        frame = _wrap(picture.planes)
         frame.pts = self._last_pts = max(self._last_pts + 1, round(picture.at_s * VIDEO_CLOCK_RATE))
         frame.time_base = _TIME_BASE
         self._on_sent()
         return frame
+
+
+def _wrap(planes: npt.NDArray[np.uint8]) -> av.VideoFrame:
+    """A frame per viewer, since encoders write the picture type into it; the pixels are shared where that works.
+
+    PyAV takes a buffer's height for a multiple of 4.
+    """
+    share = planes.shape[0] % 6 == 0
+    return (av.VideoFrame.from_numpy_buffer if share else av.VideoFrame.from_ndarray)(planes, format="yuv420p")

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Never, Protocol
 
 from streamer.input import BadInput, InputEvent, PointerMove, parse_input
 from streamer.source import JsonObject
@@ -55,7 +55,7 @@ class Inbox:
             self.counts.view_only += 1
         elif not self._may_pass():
             self.counts.flooding += 1
-        elif not isinstance(data, str) or len(data) > MAX_MESSAGE_BYTES:
+        elif not isinstance(data, str) or len(data.encode(errors="replace")) > MAX_MESSAGE_BYTES:
             self.counts.malformed += 1
         else:
             self._parse(data, at)
@@ -71,7 +71,7 @@ class Inbox:
 
     def _parse(self, text: str, at: float) -> None:
         try:
-            message = json.loads(text)
+            message = json.loads(text, parse_constant=_refuse)
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
@@ -99,3 +99,8 @@ class Inbox:
             self.counts.malformed += 1
             return
         self._listener.tell(event_type, payload)
+
+
+def _refuse(constant: str) -> Never:
+    """NaN and the infinities are no JSON, whatever Python's parser thinks."""
+    raise ValueError(constant)

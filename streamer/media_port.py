@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -109,10 +110,12 @@ class MediaPort:
             except OSError:  # an ICMP error for something sent earlier
                 self.dropped += 1
                 continue
-            self._deliver(data, (source[0], source[1]))
+            self.take(data, (source[0], source[1]))
 
-    def _deliver(self, data: bytes, source: Address) -> None:
-        if data and data[0] < _STUN_BELOW:
+    def take(self, data: bytes, source: Address) -> None:
+        """Hand a datagram to the agent that it is for, if it is for one."""
+        is_stun = bool(data) and data[0] < _STUN_BELOW
+        if is_stun:
             transport = self._addressee(data)
             if transport is not None and not self._remember(source, transport):
                 transport = None
@@ -120,14 +123,16 @@ class MediaPort:
             transport = self._by_source.get(source)
         if transport is None:
             self.dropped += 1
-        else:
+        elif is_stun:
             transport.protocol.datagram_received(data, source)
+        else:  # not by the protocol, which takes everything for STUN first
+            transport.protocol.receiver.data_received(data, transport.component)
 
     def _addressee(self, data: bytes) -> _AgentTransport | None:
         """The agent whose credentials a Binding request proves, or who waits for this response; else None."""
         try:
             message = stun.parse_message(data)
-        except ValueError:
+        except (ValueError, struct.error):  # the latter for attributes that are too short
             return None
         if message.message_class is not stun.Class.REQUEST:
             waiting = (agent for agent in self._agents.values() if agent.asked(message.transaction_id))
@@ -174,6 +179,10 @@ class _AgentTransport:
         self.ufrag = ufrag
         self.protocol = protocol
         self.remotes: dict[Address, None] = {}
+
+    @property
+    def component(self) -> int:
+        return self.protocol.local_candidate.component
 
     @property
     def password(self) -> bytes:

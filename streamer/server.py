@@ -57,6 +57,16 @@ class StreamServer:
         """The bound UDP port."""
         return self._media.address[1]
 
+    @property
+    def viewers(self) -> int:
+        """How many are there, from their handshake on."""
+        return len(self._signaling.viewers) if self._signaling is not None else 0
+
+    @property
+    def datagrams_dropped(self) -> int:
+        """Datagrams on the media port that no viewer's credentials vouched for."""
+        return self._media.dropped
+
     async def open(self) -> None:
         """Bind and serve. Raises PortTaken, OSError."""
         settings = self._settings

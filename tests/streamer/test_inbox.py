@@ -1,0 +1,116 @@
+"""What a viewer sends: order, bounds, counters."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.inbox import MAX_MESSAGE_BYTES, Inbox, InboxCounts
+from streamer.input import InputEvent, PointerMove
+from streamer.source import JsonObject
+
+NAN = '{"event_type": "a", "payload": {"x": NaN}}'
+
+
+class Ear:
+    def __init__(self) -> None:
+        self.events: list[InputEvent] = []
+        self.messages: list[tuple[str, JsonObject]] = []
+
+    def hear(self, event: InputEvent, at: float) -> None:
+        self.events.append(event)
+
+    def tell(self, event_type: str, payload: JsonObject) -> None:
+        self.messages.append((event_type, payload))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def inbox(*, listens: bool = True) -> tuple[Inbox, Ear, Clock]:
+    ear, clock = Ear(), Clock()
+    return Inbox(ear, listens=listens, monotonic=clock), ear, clock
+
+
+def move(seq: int) -> str:
+    fields = {"type": "input", "event": "pointermove", "x": 0.5, "y": 0.5, "buttons": 0, "modifiers": 0, "seq": seq}
+    return json.dumps(fields)
+
+
+def blur(seq: int) -> str:
+    return json.dumps({"type": "input", "event": "blur", "seq": seq})
+
+
+def test_move_older_than_the_last_event_is_dropped_and_counted() -> None:
+    box, ear, _ = inbox()
+    for message in (move(3), blur(7), move(5), move(7), move(8)):
+        box.take(message, 0)
+    assert [event.seq for event in ear.events] == [3, 7, 8]
+    assert box.counts == InboxCounts(stale=2)
+
+
+def test_other_events_come_late_rather_than_never() -> None:
+    box, ear, _ = inbox()
+    for message in (move(9), blur(4)):
+        box.take(message, 0)
+    assert [event.seq for event in ear.events] == [9, 4]
+
+
+def test_viewer_who_only_watches_is_not_heard() -> None:
+    box, ear, _ = inbox(listens=False)
+    box.take(blur(1), 0)
+    box.take('{"event_type": "openStageRequest", "payload": {}}', 0)
+    assert (ear.events, ear.messages) == ([], [])
+    assert box.counts == InboxCounts(view_only=2)
+
+
+def test_flood_is_cut_and_dries_up() -> None:
+    box, ear, clock = inbox()
+    for seq in range(2000):
+        box.take(blur(seq), 0)
+    assert len(ear.events) == 500
+    assert box.counts == InboxCounts(flooding=1500)
+    clock.now = 0.1
+    box.take(blur(2001), 0)
+    assert ear.events[-1].seq == 2001
+
+
+def test_message_may_lack_a_payload_but_not_its_type() -> None:
+    box, ear, _ = inbox()
+    for message in ('{"event_type": "a"}', '{"event_type": 1, "payload": {}}', '{"event_type": "b", "payload": []}'):
+        box.take(message, 0)
+    assert ear.messages == [("a", {})]
+    assert box.counts == InboxCounts(malformed=2)
+
+
+def test_oversized_and_deeply_nested_and_binary_messages_are_malformed() -> None:
+    box, ear, _ = inbox()
+    wide = json.dumps({"event_type": "a", "payload": {"x": "\u20ac" * 30000}}, ensure_ascii=False)
+    assert len(wide) < MAX_MESSAGE_BYTES < len(wide.encode())
+    for message in (wide, "x" * (MAX_MESSAGE_BYTES + 1), "[" * 60000, b"{}", "1", NAN, "\ud800"):
+        box.take(message, 0)
+    assert (ear.events, ear.messages) == ([], [])
+    assert box.counts == InboxCounts(malformed=7)
+
+
+@given(st.lists(st.integers(0, 50)))
+def test_moves_are_heard_in_rising_order(seqs: list[int]) -> None:
+    box, ear, _ = inbox()
+    for seq in seqs:
+        box.take(move(seq), 0)
+    heard = [event.seq for event in ear.events]
+    assert heard == sorted(set(heard))
+    assert len(heard) + box.counts.stale == len(seqs)
+    assert all(isinstance(event, PointerMove) for event in ear.events)
+
+
+@given(st.text() | st.binary())
+def test_any_bytes_are_counted_and_heard_by_nobody(data: str | bytes) -> None:
+    box, ear, _ = inbox()
+    box.take(data, 0)
+    assert ear.events == []
+    assert box.counts == InboxCounts(malformed=1)
