@@ -1,63 +1,58 @@
 /**
  * The viewer page: lists applications, starts one, shows it, ends it.
  *
- * A running session stays in the page's fragment (`#session=<id>`), so that a reload finds it again.
+ * A running session stays in the page's fragment (`#session=<id>`), so that a reload finds it again. A closed tab
+ * leaves the session to the broker's grace: it can be come back to.
  */
 
 import { BrokerClient, BrokerError } from "./broker-client.js";
+import { applicationCard } from "./catalog-view.js";
+import { element, textElement } from "./dom.js";
+import { LiveView } from "./live-view.js";
 import { StreamConnection, StreamError } from "./stream-client.js";
+import { CONNECTING, STEPS, endingOf, stepOf } from "./words.js";
 
 /** @typedef {import("./broker-client.js").Application} Application */
 /** @typedef {import("./broker-client.js").Session} Session */
+/** @typedef {import("./broker-client.js").StartRequest} StartRequest */
+/** @typedef {import("./broker-client.js").WaitOptions} WaitOptions */
 
-const NOTICE_MS = 8000;
-const END_TEXTS = /** @type {Record<string, string>} */ ({
-  deleted: "It was ended on purpose.",
-  never_connected: "Nobody connected to it in time.",
-  disconnected: "Its viewer was away for too long.",
-  idle: "There was no input for too long.",
-  max_length: "It reached its maximum length.",
-  start_timeout: "The application took too long to start.",
-  backend_failed: "The application failed.",
-});
-
-/**
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} type
- * @returns {T}
- */
-function element(id, type) {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) {
-    throw new Error(`The page has no ${type.name} #${id}.`);
-  }
-  return found;
-}
+const VIDEO = { width: 1280, height: 720, fps: 30 };
+/** An application may have nothing to show yet; what it says is to be read all the same. */
+const FIRST_FRAME_MS = 5000;
+/** The broker may notice a moment after the stream did. */
+const ASK_FOR_REASON_AFTER_MS = [0, 300, 700, 1000];
 
 class Page {
-  #broker = new BrokerClient();
+  #broker = new BrokerClient(brokerRoot());
+  #live = new LiveView();
   #picture = element("picture", HTMLVideoElement);
   /** @type {Application[]} */
   #applications = [];
   /** @type {string | null} */
   #sessionId = null;
+  /** @type {StartRequest | null} */
+  #lastRequest = null;
   /** @type {StreamConnection | null} */
   #stream = null;
   /** @type {AbortController | null} */
   #attempt = null;
   #elapsedTimer = 0;
-  #statsTimer = 0;
 
   async open() {
+    element("steps", HTMLOListElement).replaceChildren(...STEPS.map((step) => textElement("li", step)));
     this.#on("reload-button", () => this.#showStart());
     this.#on("cancel-button", () => this.#leave());
     this.#on("end-button", () => this.#leave());
+    this.#on("give-up-button", () => this.#leave());
     this.#on("back-button", () => this.#showStart());
     this.#on("reconnect-button", () => this.#resume());
-    this.#on("stats-button", () => this.#toggleStats());
-    this.#on("full-screen-button", () => element("stage", HTMLElement).requestFullscreen());
-    this.#sessionId = new URLSearchParams(location.hash.slice(1)).get("session");
+    this.#on("again-button", () => this.#lastRequest !== null && this.#start(this.#lastRequest));
+    const fullScreen = element("full-screen-button", HTMLButtonElement);
+    fullScreen.hidden = !document.fullscreenEnabled;
+    this.#on("full-screen-button", () => this.#enterFullScreen());
+    addEventListener("hashchange", () => this.#followFragment());
+    this.#sessionId = sessionInFragment();
     await (this.#sessionId === null ? this.#showStart() : this.#resume());
   }
 
@@ -71,65 +66,68 @@ class Page {
 
   /** @param {"start" | "progress" | "live" | "ended"} view */
   #show(view) {
+    const before = document.body.dataset.view;
     document.body.dataset.view = view;
+    if (view === "live") {
+      this.#picture.focus({ preventScroll: true });
+    } else if (before !== view) {
+      element(`${view}-heading`, HTMLElement).focus({ preventScroll: true });
+    }
+  }
+
+  /** A link to another session was followed in this tab. */
+  #followFragment() {
+    const id = sessionInFragment();
+    if (id === null || id === this.#sessionId) {
+      return;
+    }
+    this.#forget();
+    this.#sessionId = id;
+    this.#resume();
   }
 
   // The list of applications.
 
   async #showStart() {
     this.#forget();
+    this.#remember(null);
     this.#show("start");
     this.#title("");
     const list = element("applications", HTMLUListElement);
     const [failure, reload] = [element("start-error", HTMLElement), element("reload-button", HTMLButtonElement)];
     list.setAttribute("aria-busy", "true");
     try {
-      this.#applications = await this.#broker.applications();
-      list.replaceChildren(...this.#applications.map((application) => this.#card(application)));
-      failure.hidden = this.#applications.length > 0;
-      failure.textContent = "The catalog of this broker has no application.";
+      await this.#loadApplications();
+      list.replaceChildren(
+        ...this.#applications.map((item) => applicationCard(item, this.#broker, (request) => this.#start(request))),
+      );
+      failure.textContent = this.#applications.length > 0 ? "" : "The catalog of this broker has no application.";
     } catch (error) {
+      const { text, advice } = endingOf(error, { started: false });
       list.replaceChildren();
-      failure.hidden = false;
-      failure.textContent = inWords(error);
+      failure.textContent = `${text} ${advice}`;
     }
-    reload.hidden = failure.hidden;
+    failure.hidden = reload.hidden = failure.textContent === "";
     list.setAttribute("aria-busy", "false");
   }
 
-  /**
-   * @param {Application} application
-   * @returns {Node}
-   */
-  #card(application) {
-    const template = element("application-card", HTMLTemplateElement);
-    const card = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
-    const pick = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (card.querySelector(selector));
-    pick("h3").textContent = application.name;
-    pick(".description").textContent = application.description;
-    pick(".tags").replaceChildren(...application.tags.map((tag) => textElement("li", tag)));
-    pick(".stage-field").hidden = !application.tags.includes("usd");
-    pick("button").setAttribute("aria-label", `Start ${application.name}`);
-    pick("form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      const form = new FormData(/** @type {HTMLFormElement} */ (event.currentTarget));
-      const stage = String(form.get("usd_stage_uri") ?? "").trim();
-      this.#start(application, stage === "" ? {} : { usd_stage_uri: stage });
-    });
-    return card;
+  async #loadApplications() {
+    this.#applications = await this.#broker.applications();
+  }
+
+  /** @param {string} applicationId */
+  #nameOf(applicationId) {
+    return this.#applications.find(({ id }) => id === applicationId)?.name ?? applicationId;
   }
 
   // From a request to a picture.
 
-  /**
-   * @param {Application} application
-   * @param {Record<string, string>} values
-   */
-  async #start(application, values) {
-    const request = { id: application.id, profile: "default", version: "latest", arguments: values };
-    await this.#prepare(`Starting ${application.name}`, application.name, (options) =>
-      this.#broker.start(request, options),
-    );
+  /** @param {StartRequest} request */
+  async #start(request) {
+    this.#lastRequest = request;
+    this.#sessionId = null;
+    const name = this.#nameOf(request.id);
+    await this.#prepare(`Starting ${name}`, name, (options) => this.#broker.start(request, options));
   }
 
   /** Connect to the session that the page knows of. */
@@ -138,37 +136,42 @@ class Page {
     if (id === null) {
       return this.#showStart();
     }
+    if (this.#applications.length === 0) {
+      this.#loadApplications().catch(() => {}); // for the name alone
+    }
     await this.#prepare("Connecting", "", (options) => this.#broker.ready(id, options));
   }
 
   /**
    * @param {string} heading
    * @param {string} title
-   * @param {(options: import("./broker-client.js").WaitOptions) => Promise<Session>} request
+   * @param {(options: WaitOptions) => Promise<Session>} request
    */
   async #prepare(heading, title, request) {
+    this.#forget();
     const attempt = new AbortController();
     this.#attempt = attempt;
     this.#title(title);
     this.#show("progress");
     element("progress-heading", HTMLElement).textContent = heading;
-    this.#tellPhase("Asking the broker");
+    this.#tellProgress(0, "Asking the broker");
     this.#countSeconds();
     try {
       const onProgress = (/** @type {Session} */ session) => {
         this.#remember(session.id);
-        this.#tellPhase(session.status.message);
+        this.#tellProgress(stepOf(session.phase), session.status.message);
       };
       const session = await request({ signal: attempt.signal, onProgress });
       this.#remember(session.id);
-      this.#tellPhase("Connecting to the stream");
       await this.#connect(session, attempt.signal);
     } catch (error) {
       if (!attempt.signal.aborted) {
         this.#showEnd(error);
       }
     } finally {
-      clearInterval(this.#elapsedTimer);
+      if (this.#attempt === attempt) {
+        clearInterval(this.#elapsedTimer);
+      }
     }
   }
 
@@ -180,26 +183,43 @@ class Page {
     if (session.route === null) {
       throw new BrokerError(502, "The broker gave no route to the session.");
     }
+    this.#tellProgress(CONNECTING, "Connecting to the stream");
     const stream = new StreamConnection({
       sessionId: session.id,
       ...session.route,
-      video: { width: 1280, height: 720, fps: 30 },
+      video: VIDEO,
       videoElement: this.#picture,
       signal,
     });
-    stream.addEventListener("notice", (event) => this.#notice(/** @type {CustomEvent} */ (event).detail));
-    await stream.ready;
     this.#stream = stream;
-    stream.addEventListener("end", (event) => this.#ended(/** @type {CustomEvent} */ (event).detail));
-    this.#title(this.#applications.find((item) => item.id === session.application)?.name ?? session.application);
+    this.#live.follow(stream);
+    const firstFrame = new Promise((resolve) => stream.addEventListener("firstframe", resolve, { once: true }));
+    const end = new Promise((_, reject) => {
+      stream.addEventListener("end", (event) => reject(/** @type {CustomEvent} */ (event).detail));
+    });
+    end.catch(() => {}); // heard below
+    await stream.ready;
+    this.#tellProgress(CONNECTING, "Waiting for the first picture");
+    await Promise.race([firstFrame, end, new Promise((resolve) => setTimeout(resolve, FIRST_FRAME_MS))]);
+    stream.addEventListener("end", (event) => this.#ended(stream, /** @type {CustomEvent} */ (event).detail));
+    this.#title(this.#nameOf(session.application));
     this.#show("live");
-    this.#picture.focus({ preventScroll: true });
-    this.#statsTimer = window.setInterval(() => this.#drawStats(), 1000);
   }
 
-  /** @param {string} text */
-  #tellPhase(text) {
-    element("phase", HTMLElement).textContent = text;
+  /**
+   * @param {number} step
+   * @param {string} text
+   */
+  #tellProgress(step, text) {
+    element("crossing", HTMLElement).dataset.step = String(step);
+    for (const [index, item] of [...element("steps", HTMLOListElement).children].entries()) {
+      item.toggleAttribute("data-done", index < step);
+      index === step ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current");
+    }
+    const phase = element("phase", HTMLElement);
+    if (phase.textContent !== text) {
+      phase.textContent = text;
+    }
   }
 
   #countSeconds() {
@@ -208,74 +228,46 @@ class Page {
     const elapsed = element("elapsed", HTMLElement);
     elapsed.textContent = "0";
     this.#elapsedTimer = window.setInterval(() => {
-      elapsed.textContent = String(Math.round((performance.now() - began) / 1000));
-    }, 500);
+      elapsed.textContent = String(Math.floor((performance.now() - began) / 1000));
+    }, 250);
   }
 
-  // The live picture.
-
-  /** @param {{level: string, message: string}} notice */
-  #notice({ level, message }) {
-    const line = textElement("p", message);
-    line.dataset.level = level;
-    const notices = element("notices", HTMLElement);
-    notices.append(line);
-    while (notices.children.length > 4) {
-      notices.firstElementChild?.remove();
-    }
-    if (level !== "error") {
-      setTimeout(() => line.remove(), NOTICE_MS);
-    }
-  }
-
-  #toggleStats() {
-    const stats = element("stats", HTMLElement);
-    stats.hidden = !stats.hidden;
-    element("stats-button", HTMLButtonElement).setAttribute("aria-pressed", String(!stats.hidden));
-    this.#drawStats();
-  }
-
-  async #drawStats() {
-    const list = element("stats", HTMLElement);
-    const stream = this.#stream;
-    if (list.hidden || stream === null || stream.state === "ended") {
-      return;
-    }
-    const stats = await stream.stats();
-    const rows = [
-      ["Frames", `${stats.framesPerSecond.toFixed(1)} /s`],
-      ["Bitrate", `${(stats.bitsPerSecond / 1e6).toFixed(2)} Mbit/s`],
-      ["Picture", `${stats.width} × ${stats.height} ${stats.codec}`],
-      ["Round trip", stats.roundTripMs === null ? "–" : `${stats.roundTripMs.toFixed(1)} ms`],
-      ["Jitter", `${stats.jitterMs.toFixed(1)} ms`],
-      ["Lost", `${stats.packetsLost} packets`],
-    ];
-    list.replaceChildren(...rows.flatMap(([name, value]) => [textElement("dt", name), textElement("dd", value)]));
+  async #enterFullScreen() {
+    await element("live", HTMLElement).requestFullscreen();
+    this.#picture.focus({ preventScroll: true });
   }
 
   // The end.
 
-  /** @param {unknown} error */
-  async #ended(error) {
-    const id = this.#sessionId;
-    const byItself = id !== null && error instanceof StreamError && error.code !== "closed";
-    this.#showEnd(byItself ? await this.#reason(id, error) : error);
+  /**
+   * @param {StreamConnection} stream
+   * @param {unknown} error
+   */
+  async #ended(stream, error) {
+    if (stream !== this.#stream || !(error instanceof StreamError) || error.code === "closed") {
+      return; // the page itself went on to something else
+    }
+    const reason = await this.#reason(error);
+    if (stream === this.#stream) {
+      this.#showEnd(reason);
+    }
   }
 
   /**
-   * What the broker says, if the session itself has ended; it may notice a moment after the stream did.
+   * What the broker says, if the session itself has ended.
    *
-   * @param {string} id
-   * @param {unknown} error
+   * @param {StreamError} error
    * @returns {Promise<unknown>}
    */
-  async #reason(id, error) {
-    for (const pauseMs of [0, 300, 700, 1000]) {
+  async #reason(error) {
+    const id = this.#sessionId;
+    for (const pauseMs of id === null ? [] : ASK_FOR_REASON_AFTER_MS) {
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
       try {
-        await this.#broker.get(id);
+        await this.#broker.get(id ?? "");
       } catch (answer) {
-        return answer;
+        const tells = answer instanceof BrokerError && [404, 410].includes(answer.status);
+        return tells ? answer : error;
       }
     }
     return error;
@@ -283,26 +275,25 @@ class Page {
 
   /** @param {unknown} error */
   #showEnd(error) {
-    clearInterval(this.#statsTimer);
-    this.#stream = null;
-    const gone = error instanceof BrokerError && [404, 410].includes(error.status);
-    const started = this.#sessionId !== null;
-    const heading = element("ended-heading", HTMLElement);
-    heading.textContent = gone && started ? "The session has ended" : started ? "The stream stopped" : "It did not start";
-    element("end-text", HTMLElement).textContent = inWords(error);
-    element("reconnect-button", HTMLButtonElement).hidden = gone || !started;
-    if (gone) {
+    const { heading, text, advice, over } = endingOf(error, { started: this.#sessionId !== null });
+    this.#forget();
+    if (over) {
       this.#remember(null);
     }
+    element("ended-heading", HTMLElement).textContent = heading;
+    element("end-text", HTMLElement).textContent = text;
+    element("end-advice", HTMLElement).textContent = advice;
+    element("reconnect-button", HTMLButtonElement).hidden = over;
+    element("give-up-button", HTMLButtonElement).hidden = over;
+    element("again-button", HTMLButtonElement).hidden = !over || this.#lastRequest === null;
+    element("back-button", HTMLButtonElement).hidden = !over;
     this.#show("ended");
-    heading.focus();
   }
 
   /** End the session, give its slot back, and list the applications again. */
   async #leave() {
     const id = this.#sessionId;
-    this.#attempt?.abort();
-    this.#stream?.close();
+    this.#forget();
     try {
       if (id !== null) {
         await this.#broker.end(id);
@@ -313,15 +304,16 @@ class Page {
     await this.#showStart();
   }
 
+  /** Let go of attempt and stream, not of the session. */
   #forget() {
-    clearInterval(this.#statsTimer);
-    this.#attempt?.abort();
-    this.#attempt = null;
-    this.#stream = null;
-    this.#remember(null);
-    element("notices", HTMLElement).replaceChildren();
+    clearInterval(this.#elapsedTimer);
+    const [attempt, stream] = [this.#attempt, this.#stream];
+    this.#attempt = this.#stream = null;
+    stream?.close();
+    attempt?.abort();
+    this.#live.clear();
     if (document.fullscreenElement !== null) {
-      document.exitFullscreen();
+      document.exitFullscreen().catch(() => {});
     }
   }
 
@@ -338,26 +330,14 @@ class Page {
   }
 }
 
-/**
- * @param {string} tag
- * @param {string | undefined} text
- */
-function textElement(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text ?? "";
-  return made;
+function sessionInFragment() {
+  const id = new URLSearchParams(location.hash.slice(1)).get("session") ?? "";
+  return /^[0-9a-f-]{36}$/.test(id) ? id : null;
 }
 
-/**
- * @param {unknown} error
- * @returns {string}
- */
-function inWords(error) {
-  if (error instanceof BrokerError) {
-    const reason = error.endReason === null ? undefined : END_TEXTS[error.endReason];
-    return [reason, error.message].filter(Boolean).join(" ");
-  }
-  return error instanceof Error ? error.message : String(error);
+/** The broker serves this page at its root and below `web/`. */
+function brokerRoot() {
+  return new URL(location.pathname.replace(/(\bweb\/)?[^/]*$/, ""), location.origin);
 }
 
 await new Page().open();

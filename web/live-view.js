@@ -1,0 +1,113 @@
+/**
+ * What lies over the live picture: notices of the application, figures of the stream, its state.
+ */
+
+import { element, textElement } from "./dom.js";
+
+/** @typedef {import("./messages.js").Notice} Notice */
+/** @typedef {import("./stream-client.js").StreamConnection} StreamConnection */
+/** @typedef {import("./stream-stats.js").StreamStats} StreamStats */
+
+const NOTICE_MS = 8000;
+const MAX_NOTICES = 4;
+const STATS_MS = 1000;
+
+export class LiveView {
+  #notices = element("notices", HTMLElement);
+  #stats = element("stats", HTMLElement);
+  #statsButton = element("stats-button", HTMLButtonElement);
+  #state = element("state", HTMLElement);
+  #timer = 0;
+  /** @type {StreamConnection | null} */
+  #stream = null;
+
+  constructor() {
+    this.#statsButton.addEventListener("click", () => this.#toggleStats());
+  }
+
+  /**
+   * Follow this stream until it ends.
+   *
+   * @param {StreamConnection} stream
+   */
+  follow(stream) {
+    this.#stream = stream;
+    this.#tellState(stream);
+    stream.addEventListener("statechange", () => this.#tellState(stream));
+    stream.addEventListener("notice", (event) => this.#notice(/** @type {CustomEvent} */ (event).detail));
+    stream.addEventListener("end", () => clearInterval(this.#timer));
+    clearInterval(this.#timer);
+    this.#timer = window.setInterval(() => this.#drawStats(), STATS_MS);
+  }
+
+  /** Nothing is left of the stream before. */
+  clear() {
+    clearInterval(this.#timer);
+    this.#stream = null;
+    this.#notices.replaceChildren();
+    this.#stats.replaceChildren();
+  }
+
+  /** @param {StreamConnection} stream */
+  #tellState(stream) {
+    if (stream !== this.#stream) {
+      return;
+    }
+    const interrupted = stream.state === "interrupted";
+    this.#state.dataset.state = stream.state;
+    this.#state.textContent = interrupted ? "Interrupted" : stream.role === "viewer" ? "View only" : "Live";
+  }
+
+  /** @param {Notice} notice */
+  #notice({ level, message }) {
+    const line = textElement("p", message);
+    line.dataset.level = level;
+    this.#notices.append(line);
+    while (this.#notices.children.length > MAX_NOTICES) {
+      this.#notices.firstElementChild?.remove();
+    }
+    if (level !== "error") {
+      setTimeout(() => line.remove(), NOTICE_MS);
+      return;
+    }
+    const dismiss = textElement("button", "×");
+    dismiss.setAttribute("aria-label", "Dismiss");
+    dismiss.addEventListener("click", () => line.remove());
+    line.append(dismiss);
+  }
+
+  #toggleStats() {
+    this.#stats.hidden = !this.#stats.hidden;
+    this.#statsButton.setAttribute("aria-pressed", String(!this.#stats.hidden));
+    this.#drawStats();
+  }
+
+  async #drawStats() {
+    const stream = this.#stream;
+    if (stream === null || stream.state === "ended") {
+      return;
+    }
+    const stats = await stream.stats(); // asked for while hidden, too: rates are since the last time
+    if (!this.#stats.hidden && stream === this.#stream) {
+      this.#stats.replaceChildren(
+        ...rowsOf(stats).flatMap(([name, value]) => [textElement("dt", name), textElement("dd", value)]),
+      );
+    }
+  }
+}
+
+/**
+ * @param {StreamStats} stats
+ * @returns {[string, string][]}
+ */
+function rowsOf(stats) {
+  return [
+    ["Frames", `${stats.framesPerSecond.toFixed(0)} /s`],
+    ["Bitrate", `${(stats.bitsPerSecond / 1e6).toFixed(2)} Mbit/s`],
+    ["Picture", `${stats.width} × ${stats.height} ${stats.codec}`],
+    ["Round trip", stats.roundTripMs === null ? "–" : `${stats.roundTripMs.toFixed(0)} ms`],
+    ["Jitter", `${stats.jitterMs.toFixed(0)} ms`],
+    ["Lost", `${stats.packetsLost} packets`],
+    ["Dropped", `${stats.framesDropped} frames`],
+  ];
+}
