@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Never, Protocol
 
 from streamer.input import BadInput, InputEvent, PointerMove, parse_input
@@ -35,6 +35,9 @@ class InboxCounts:
     flooding: int = 0
     view_only: int = 0
     unsent: int = 0
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {cause}" for cause, count in asdict(self).items() if count) or "nothing"
 
 
 class Inbox:

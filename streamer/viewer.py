@@ -108,7 +108,7 @@ class Viewer:
         if self._clock is not asyncio.current_task():
             self._clock.cancel()
         await asyncio.gather(self._on_end(ending), self._close_peer())
-        logger.info("a viewer left: %s", ending.reason, extra={"viewer": self.id})
+        logger.info("a viewer left: %s (dropped: %s)", ending.reason, self._inbox.counts, extra={"viewer": self.id})
 
     def status(self) -> JsonObject:
         """As `GET /v1/status` shows it (docs/protocol.md §4)."""

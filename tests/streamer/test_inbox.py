@@ -85,6 +85,8 @@ def test_message_may_lack_a_payload_but_not_its_type() -> None:
         box.take(message, 0)
     assert ear.messages == [("a", {})]
     assert box.counts == InboxCounts(malformed=2)
+    assert str(box.counts) == "2 malformed"
+    assert str(InboxCounts()) == "nothing"
 
 
 def test_oversized_and_deeply_nested_and_binary_messages_are_malformed() -> None:

@@ -7,6 +7,7 @@ import socket as sockets
 import time
 
 import aioice.ice
+import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -273,6 +274,24 @@ async def test_offer_without_media_ends_by_our_own_clock(open_server: OpenServer
         await close_code(socket)
         await client.close()
     await until(lambda: server.viewers == 0)
+
+
+async def test_client_that_never_offers_does_not_keep_its_place(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern(), ice_timeout_s=0.2)
+    await claim(server)
+    async with signaling(server) as socket:
+        await receive(socket)
+        assert (await receive(socket))["code"] == "ice_timeout"
+    await until(lambda: server.viewers == 0)
+
+
+async def test_picture_that_cannot_be_encoded_ends_the_viewer_not_the_server(open_server: OpenServer) -> None:
+    too_wide = np.zeros((16, 20000, 3), dtype=np.uint8)
+    server = await open_server(Recorder(picture=lambda video: too_wide))
+    await claim(server)
+    async with watching(server) as client:
+        assert (await receive(client.socket))["code"] == "backend_failed"
+    assert (await status(server))["viewers"] == []
 
 
 async def test_bye_and_a_dropped_connection_end_the_viewer(open_server: OpenServer) -> None:
