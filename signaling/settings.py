@@ -52,7 +52,10 @@ class RelaySettings(BaseModel):
     """Ports that sessions are given, first and last included; outside the kernel's ephemeral range."""
 
     upstream_host: IpAddress | None = None
-    """Source address towards backends. Default: `host` where that is loopback, else what the kernel's routes choose."""
+    """Source address towards backends. Default: what the kernel's routes choose.
+
+    On loopback that is `host`; a backend there that names none but addresses of the machine's networks is met on those.
+    """
 
     capacity: Annotated[int, Field(ge=1, le=32767)] = 100
     """How many sessions at once."""

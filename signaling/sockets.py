@@ -56,7 +56,7 @@ class SocketFactory:
 
 def upstream_host(bind_host: str, backend_host: str) -> str:
     """The source address towards a backend: the relay's own where both are loopback, else what the kernel says."""
-    if _is_loopback(bind_host) and _is_loopback(backend_host) and (":" in bind_host) == (":" in backend_host):
+    if is_loopback(bind_host) and is_loopback(backend_host) and (":" in bind_host) == (":" in backend_host):
         return bind_host
     with socket.socket(socket.AF_INET6 if ":" in backend_host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -78,7 +78,7 @@ def is_own_host(backend_host: str, host: str) -> bool:
         return False
     if named == canonical_host(backend_host):
         return True
-    if not _is_loopback(backend_host) or _is_loopback(named) or (":" in named) != (":" in backend_host):
+    if not is_loopback(backend_host) or is_loopback(named) or (":" in named) != (":" in backend_host):
         return False
     with socket.socket(socket.AF_INET6 if ":" in named else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -89,5 +89,6 @@ def is_own_host(backend_host: str, host: str) -> bool:
     return not (address.is_unspecified or address.is_multicast or named == "255.255.255.255")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether this IP address reaches this machine alone."""
     return ipaddress.ip_address(host).is_loopback

@@ -21,7 +21,7 @@ from signaling.errors import PortUnavailable, TooManyViewers
 from signaling.metrics import CandidateRefusal, Direction, MediaDrop, RelayCounters
 from signaling.routes import Route, SignalingKind
 from signaling.settings import RelaySettings
-from signaling.sockets import SocketFactory, is_own_host, upstream_host
+from signaling.sockets import SocketFactory, is_loopback, is_own_host, upstream_host
 from signaling.traffic import Traffic
 from signaling.upstream import Upstream
 from signaling.viewer_path import UdpViewerPath
@@ -90,7 +90,7 @@ class UdpMediaPort:
         backend = self.route.backend
         targets = BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port))
         try:
-            bound = self._open_upstream(viewer_id, targets)
+            bound = self._open_upstream(viewer_id, targets, self._upstream_host)
         except PortUnavailable as exc:
             raise TooManyViewers(len(self._paths)) from exc
         self._table.open_viewer(viewer_id, client_host)
@@ -124,6 +124,13 @@ class UdpMediaPort:
             self._counters.candidates_refused.add(CandidateRefusal.FOREIGN_HOST)
             return False
         return True
+
+    def leave_loopback(self, viewer_id: str, host: str) -> None:
+        """Meet a backend on this host, an address of this machine's networks, unless a setting says where."""
+        for upstream in {self._paths[viewer_id].bound, *self._upstreams.values()}:
+            movable = upstream.viewer_id == viewer_id and upstream.locked is None
+            if movable and is_loopback(upstream.address.host) and self._settings.upstream_host is None:
+                self._rebind(upstream, host)
 
     def close_viewer(self, viewer_id: str, bound: Upstream) -> None:
         """Forget a viewer with its flows and sockets. Idempotent."""
@@ -179,7 +186,9 @@ class UdpMediaPort:
         if verdict.opened:
             path = self._paths[verdict.viewer]
             idle = path.bound.flow is None
-            upstream = path.bound if idle else self._open_upstream(verdict.viewer, path.targets)
+            upstream = path.bound
+            if not idle:
+                upstream = self._open_upstream(verdict.viewer, path.targets, path.bound.address.host)
             upstream.serve(verdict.flow, source)
             self._upstreams[verdict.flow] = upstream
         upstream = self._upstreams[verdict.flow]
@@ -278,8 +287,8 @@ class UdpMediaPort:
 
     # Flows and their sockets.
 
-    def _open_upstream(self, viewer_id: str, targets: BackendTargets) -> Upstream:
-        upstream = Upstream(self._sockets, self._upstream_host, viewer_id, targets)
+    def _open_upstream(self, viewer_id: str, targets: BackendTargets, host: str) -> Upstream:
+        upstream = Upstream(self._sockets, host, viewer_id, targets)
         if self._opaque:  # nothing can be learned: the profile fixes the port
             backend = self.route.backend
             self._lock(upstream, (backend.host, backend.media_port))
@@ -296,8 +305,11 @@ class UdpMediaPort:
         """The client asks for another transport of the backend (ICE restart): ask again."""
         if upstream.client is not None:
             self._confirmed.pop(upstream.client, None)
+        self._rebind(upstream)
+
+    def _rebind(self, upstream: Upstream, host: str | None = None) -> None:
         self._loop.remove_reader(upstream.sock)
-        upstream.rebind()
+        upstream.rebind(host)
         self._loop.add_reader(upstream.sock, self._read_backend, upstream)
 
     def _let_media_pass(self, upstream: Upstream) -> None:

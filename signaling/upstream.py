@@ -70,14 +70,22 @@ class Upstream:
         self.sock.connect(peer)
         self.locked = _address(peer)
 
-    def rebind(self) -> None:
-        """Undo the lock by a new socket, on the same port if it can be had; raises PortUnavailable."""
+    def rebind(self, host: str | None = None) -> None:
+        """Undo the lock by a new socket, on the same port if it can be had; raises PortUnavailable.
+
+        On `host` where one is given and can be bound.
+        """
         self.sock.close()
-        try:
-            self.sock = self._sockets.bind(self.address.host, self.address.port)
-        except PortUnavailable:
-            self.sock = self._sockets.bind(self.address.host, 0)
-            self.address = _address(self.sock.getsockname())
+        old = self.address
+        for place in ((host or old.host, old.port), (host or old.host, 0)):
+            try:
+                self.sock = self._sockets.bind(*place)
+                break
+            except PortUnavailable:
+                continue
+        else:
+            self.sock = self._sockets.bind(old.host, 0)
+        self.address = _address(self.sock.getsockname())
         self.locked = None
         self.trusted = False
 

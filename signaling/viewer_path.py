@@ -7,6 +7,7 @@ from typing import Protocol
 from signaling.core.address import canonical_host
 from signaling.core.media_path import IceCredentials, Side, TransportAddress
 from signaling.core.targets import BackendTargets
+from signaling.sockets import is_loopback
 from signaling.upstream import Upstream
 
 
@@ -18,6 +19,9 @@ class PathOwner(Protocol):
 
     def accepts_candidate(self, address: TransportAddress) -> bool:
         """Whether media may go to this address; a refusal is counted."""
+
+    def leave_loopback(self, viewer_id: str, host: str) -> None:
+        """Have the viewer's upstreams on loopback stand at `host`."""
 
     def close_viewer(self, viewer_id: str, bound: Upstream) -> None:
         """Forget a viewer with its flows and sockets. Idempotent."""
@@ -55,7 +59,11 @@ class UdpViewerPath:
         """Offer a media address of the backend; False when it is not on the backend's own host."""
         if not self._port.accepts_candidate(address):
             return False
-        self.targets.learn(TransportAddress(canonical_host(address.host), address.port), ufrag)
+        address = TransportAddress(canonical_host(address.host), address.port)
+        self.targets.learn(address, ufrag)
+        if not self._closed and not any(map(is_loopback, self.targets.hosts)):
+            # libnice binds its sockets to their interfaces (IP_UNICAST_IF): they hear loopback but cannot answer it.
+            self._port.leave_loopback(self._viewer_id, address.host)
         return True
 
     def close(self) -> None:

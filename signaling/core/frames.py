@@ -137,11 +137,15 @@ class _Direction(ABC):
 
     source: Side
 
-    def __init__(self, path: ViewerPath, own: TransportAddress) -> None:
+    def __init__(self, path: ViewerPath) -> None:
         self._path = path
-        self._own = own
         self._transports = _Transports()
         self._hidden: set[IpAddress] = set()
+
+    @property
+    @abstractmethod
+    def _own(self) -> TransportAddress:
+        """The relay's address that the other side is told."""
 
     def pass_on(self, text: str, may_withhold: bool) -> Verdict:
         found = _Findings()
@@ -254,10 +258,14 @@ class _ToClient(_Direction):
     source = Side.BACKEND
 
     def __init__(self, path: ViewerPath, backend_host: str) -> None:
-        super().__init__(path, path.client_facing)
+        super().__init__(path)
         self._backend_host = backend_host
         self._version = getattr(ip_address(path.backend_facing.host), "version", None)
         self._hide(ip_address(backend_host))
+
+    @property
+    def _own(self) -> TransportAddress:
+        return self._path.client_facing
 
     def _hide(self, address: IpAddress | None) -> None:
         """Never let this address out. Addresses that mean nothing elsewhere stay usable, as descriptions hold them."""
@@ -295,8 +303,9 @@ class _ToClient(_Direction):
 class _ToBackend(_Direction):
     source = Side.CLIENT
 
-    def __init__(self, path: ViewerPath) -> None:
-        super().__init__(path, path.backend_facing)
+    @property
+    def _own(self) -> TransportAddress:
+        return self._path.backend_facing  # may change with what the backend names
 
     def _is_wanted(self, candidate: Candidate, place: Place) -> bool:
         return candidate.is_udp and candidate.component == 1

@@ -20,6 +20,11 @@ class BackendTargets:
         if len(self._known) > self._limit:
             del self._known[next(iter(self._known))]
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where the transports that were named stand."""
+        return frozenset(address.host for address, _ in self._known)
+
     def asked_for(self, ufrag: str | None) -> tuple[TransportAddress, ...]:
         """The transports to ask on behalf of a client that named `ufrag`, each once.
 

@@ -103,13 +103,14 @@ async def media_rig(
     signaling: SignalingKind = SignalingKind.READABLE,
     host: str = RELAY_HOST,
     backend_host: str = BACKEND_HOST,
+    route_host: str | None = None,
     clock: Callable[[], float] = lambda: 1234.5,
     monotonic: Callable[[], float] = time.monotonic,
     settings: RelaySettings | None = None,
 ) -> AsyncIterator[Rig]:
     """A media port that is open while the block lasts."""
     backend = Peer(backend_host)
-    endpoint = Endpoint(backend_host, 1, backend.address.port)
+    endpoint = Endpoint(route_host or backend_host, 1, backend.address.port)
     route = Route("s1", "relay", 1, free_port(host=host), endpoint, "secret", signaling)
     counters = RelayCounters()
     settings = settings or RelaySettings(host=host)

@@ -323,6 +323,53 @@ async def test_candidate_on_a_network_of_the_machine_is_a_loopback_backends_own(
             assert path.learn_backend_candidate(TransportAddress(host, 5000), ufrag=None) is own
 
 
+def network_host() -> str:
+    """An address of this machine on a network."""
+    hosts = [host for host in get_host_addresses(use_ipv4=True, use_ipv6=False) if not host.startswith("127.")]
+    if not hosts:
+        pytest.skip("this machine has no network")
+    return hosts[0]
+
+
+async def test_backend_that_names_only_networks_is_met_there_for_it_may_not_answer_loopback() -> None:
+    async with media_rig(backend_host=network_host(), route_host=BACKEND_HOST) as rig:
+        path = rig.port.open_viewer("v1", RELAY_HOST)
+        before = path.backend_facing
+        path.learn_credentials(Side.CLIENT, CLIENT)
+        path.learn_credentials(Side.BACKEND, BACKEND)
+        assert path.learn_backend_candidate(rig.backend.address, ufrag=BACKEND.ufrag)
+        assert before.host == RELAY_HOST
+        assert path.backend_facing == TransportAddress(rig.backend.address.host, before.port)
+        first, second = rig.peer(), rig.peer()
+        assert await confirm(rig, first) == path.backend_facing
+        assert (await confirm(rig, second)).host == rig.backend.address.host
+        rig.backend.send(SRTP, path.backend_facing)
+        assert (await first.receive())[0] == SRTP
+
+
+async def test_backend_that_names_loopback_too_is_met_on_loopback() -> None:
+    async with media_rig() as rig:
+        path = rig.open_viewer()
+        assert path.learn_backend_candidate(TransportAddress(network_host(), 5000), ufrag=BACKEND.ufrag)
+        assert path.backend_facing.host == RELAY_HOST
+        await confirm(rig, rig.peer())
+
+
+async def test_upstream_host_that_was_set_is_kept() -> None:
+    settings = RelaySettings(upstream_host=RELAY_HOST)
+    async with media_rig(settings=settings) as rig:
+        path = rig.port.open_viewer("v1", RELAY_HOST)
+        assert path.learn_backend_candidate(TransportAddress(network_host(), 5000), ufrag=None)
+        assert path.backend_facing.host == RELAY_HOST
+
+
+async def test_closed_path_learns_candidates_without_a_socket() -> None:
+    async with media_rig() as rig:
+        path = rig.port.open_viewer("v1", RELAY_HOST)
+        path.close()
+        assert path.learn_backend_candidate(TransportAddress(network_host(), 5000), ufrag=None)
+
+
 async def test_check_that_came_before_the_client_is_handed_on() -> None:
     async with media_rig() as rig:
         path = rig.open_viewer()
