@@ -53,7 +53,7 @@ class SignalingPort:
         self._counters = counters
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._readers: set[HeadReader] = set()
+        self._readers: dict[HeadReader, None] = {}  # in the order in which they came
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
@@ -108,17 +108,23 @@ class SignalingPort:
             on_made=self._made,
             on_head=self._decide,
             on_refused=self._refused,
-            on_done=self._readers.discard,
+            on_done=lambda reader: self._readers.pop(reader, None),
         )
         return reader
 
     def _made(self, reader: HeadReader) -> None:
-        """Count a handshake; one too many is cut at once, as answering it would cost more than it is worth."""
+        """Count a handshake; of too many, the one that takes the longest is cut: strangers then keep no viewer out.
+
+        It is cut without a word, as answering it would cost more than it is worth.
+        """
         if len(self._readers) + self._http.connections >= self._settings.max_handshakes:
             self._refused(SignalingRefusal.TOO_MANY_HANDSHAKES)
-            reader.transport.abort()
-        else:
-            self._readers.add(reader)
+            slowest = next((waiting for waiting in self._readers if waiting.task is None), reader)
+            self._readers.pop(slowest, None)
+            slowest.transport.abort()
+            if slowest is reader:
+                return
+        self._readers[reader] = None
 
     def _refused(self, refusal: SignalingRefusal) -> None:
         self._counters.signaling_refused.add(refusal)

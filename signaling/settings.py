@@ -70,7 +70,7 @@ class RelaySettings(BaseModel):
     """Longest handshake head; a longer one is refused."""
 
     max_handshakes: Annotated[int, Field(ge=1, le=10000)] = 64
-    """Signaling connections of one session that may be in their handshake at once."""
+    """Signaling connections of one session that may be in their handshake at once; of more, the slowest is cut."""
 
     frame_max_bytes: Annotated[int, Field(ge=1024, le=1 << 26)] = 262144
     """Longest signaling message; a longer one closes the connection."""

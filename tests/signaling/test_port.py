@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from signaling.metrics import SignalingRefusal
 from signaling.routes import Admission, SignalingKind
 from signaling.settings import RelaySettings
-from tests.signaling.ports import BACKEND_HOST, SECRET, SESSION, Relayed, free_port, relayed, until
+from tests.signaling.ports import BACKEND_HOST, SECRET, SESSION, Relayed, free_port, http_backend, relayed, until
 
 QUICK = RelaySettings(handshake_timeout_s=0.3, close_timeout_s=0.5, max_handshakes=4)
 
@@ -138,6 +139,23 @@ async def test_half_open_handshakes_are_bounded() -> None:
         await until(lambda: relay.counters.signaling_refused[SignalingRefusal.HEAD_TIMEOUT] == 4)
         for _, writer in opened:
             writer.close()
+
+
+async def test_strangers_who_hold_every_handshake_keep_no_viewer_out() -> None:
+    settings = QUICK.model_copy(update={"handshake_timeout_s": 60})
+    async with http_backend(greet) as backend, relayed(backend, settings=settings) as relay:
+        opened = [await asyncio.open_connection("127.0.0.1", relay.number) for _ in range(20)]
+        for _, writer in opened[-2:]:
+            writer.write(b"GET / HTTP/1.1\r\n")
+        await until(lambda: relay.counters.signaling_refused[SignalingRefusal.TOO_MANY_HANDSHAKES] == 16)
+        plain = f"GET /session/{SESSION}/ HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\r\n".encode()
+        assert (await answer(relay, plain)).startswith(b"HTTP/1.1 200 ")
+        for _, writer in opened:
+            writer.close()
+
+
+async def greet(request: web.Request) -> web.Response:
+    return web.Response(text="hello")
 
 
 async def test_a_client_that_leaves_in_its_handshake_leaves_nothing() -> None:
