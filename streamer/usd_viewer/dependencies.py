@@ -8,49 +8,53 @@ from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, is_remot
 
 
 def check_dependencies(stage: Path, policy: StagePolicy) -> tuple[str, ...]:
-    """Follow every sublayer, reference, payload, clip and asset of a stage, each only once it was found admissible.
+    """Follow every sublayer, reference, payload, clip and asset of a stage, opening each only once it was admitted.
+
+    (`UsdUtils.ComputeAllDependencies` is no help: it opens what its callback turns down.)
 
     Returns:
-        What is missing, as authored.
+        What is missing, relative to the root.
 
     Raises:
         StageRefused: for the first thing that lies outside the root.
     """
-    refused: list[StageRefused] = []
-
-    def check(layer: Sdf.Layer, found: UsdUtils.DependencyInfo) -> UsdUtils.DependencyInfo:
-        try:
-            for asset in (found.assetPath, *found.dependencies):
-                _check_asset(layer, asset, policy)
-        except StageRefused as error:
-            refused.append(error)
-        return UsdUtils.DependencyInfo() if refused else found
-
-    _, _, unresolved = UsdUtils.ComputeAllDependencies(str(stage), check)
-    if refused:
-        raise refused[0]
-    return tuple(sorted({policy.relative(path) for path in unresolved}))
+    waiting, seen, missing = [str(stage)], {str(stage)}, set[str]()
+    while waiting:
+        layer = Sdf.Layer.FindOrOpen(waiting.pop())
+        if layer is None:
+            continue
+        for asset in sorted(set().union(*UsdUtils.ExtractExternalReferences(layer.identifier))):
+            path = _admitted(layer, asset, policy)
+            resolved = Ar.GetResolver().Resolve(path).GetPathString() if path else ""
+            if path and not resolved:
+                missing.add(policy.relative(path))
+            elif resolved and resolved not in seen and Sdf.FileFormat.FindByExtension(resolved):
+                seen.add(resolved)
+                waiting.append(resolved)
+    return tuple(sorted(missing))
 
 
 def check_used_layers(stage: Usd.Stage, policy: StagePolicy) -> None:
-    """Check the layers that composition brought in after all, by expressions that only it evaluates."""
+    """Check the layers that composition brought in after all, by expressions that only it evaluates, or by clips."""
     for layer in stage.GetUsedLayers():
         if not layer.anonymous:
             _check_file(layer.realPath or layer.identifier, policy, policy.relative(layer.identifier))
 
 
-def _check_asset(layer: Sdf.Layer, asset: str, policy: StagePolicy) -> None:
+def _admitted(layer: Sdf.Layer, asset: str, policy: StagePolicy) -> str:
+    """The path of an asset from its layer, empty for none, where the policy lets it be opened."""
     path = Sdf.Layer.SplitIdentifier(asset)[0]
     if not path:
-        return
-    shown = f"{shorten(path)}, which {policy.relative(layer.identifier)} refers to,"
+        return ""
+    shown = f"{shorten(path)}' in '{policy.relative(layer.identifier)}"
     if is_remote(path):
-        raise StageRefused(f"{shown} is a URI; a stage may refer to files in the folder of stages only")
-    anchored = Sdf.ComputeAssetPathRelativeToLayer(layer, path)
+        raise StageRefused(f"'{shown}' is a URI; a stage may refer to files in the folder of stages only")
+    anchored = str(Sdf.ComputeAssetPathRelativeToLayer(layer, path))
     _check_file(anchored, policy, shown)
     resolved = Ar.GetResolver().Resolve(anchored).GetPathString()
     if resolved:
         _check_file(resolved, policy, shown)
+    return anchored
 
 
 def _check_file(path: str, policy: StagePolicy, shown: str) -> None:

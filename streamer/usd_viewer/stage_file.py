@@ -20,7 +20,9 @@ def read_stage(path: Path, policy: StagePolicy, progress: Callable[[int], None])
         missing = check_dependencies(path, policy)
         stage = Usd.Stage.Open(str(path))
         check_used_layers(stage, policy)
-        return StageReader(stage, policy, progress, missing).read()
+        scene = StageReader(stage, policy, progress, missing).read()
+        check_used_layers(stage, policy)
+        return scene
     except StageTooLarge as error:
         raise StageRefused(str(error)) from error
     except Tf.ErrorException as error:

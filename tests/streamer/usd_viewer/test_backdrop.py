@@ -8,7 +8,8 @@ from streamer.usd_viewer.backdrop import BOTTOM, TOP, waiting_picture
 
 def test_it_is_a_gradient_of_the_asked_size() -> None:
     picture = waiting_picture(320, 180, 0.0)
-    assert (picture.shape, picture.dtype) == ((180, 320, 3), np.uint8)
+    assert picture.shape == (180, 320, 3)
+    assert picture.dtype == np.uint8
     assert picture[0, 0] == pytest.approx(np.array(TOP) * 255, abs=1)
     assert picture[-1, -1] == pytest.approx(np.array(BOTTOM) * 255, abs=1)
 
