@@ -19,7 +19,8 @@ from signaling.routes import Route
 
 _HEARD_S = 30.0
 _QUIET_S = 60.0
-_EXPIRE_S = 3600.0
+_SILENT_S = 8.0
+_EXPIRE_S = 300.0
 _MAX_KNOWN = 256
 _NOWHERE = TransportAddress("", 0)
 
@@ -41,8 +42,8 @@ class HttpViewer:
 class HttpViewers:
     """The viewers of one route that signal over HTTP.
 
-    A viewer ends with the DELETE of its resource, an hour after its last request, or when another needs its place and
-    it was quiet for a minute.
+    A viewer ends with the DELETE of its resource, five minutes after its last request and its last media, or when
+    another needs its place: as soon as its media has stopped, or after a quiet minute where none ever came.
     """
 
     def __init__(self, route: Route, media: MediaPort, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -100,10 +101,10 @@ class HttpViewers:
             viewer.resource = urlsplit(location).path.rstrip("/").rpartition("/")[2] or None
 
     def sweep(self) -> None:
-        """End viewers that were silent for an hour."""
+        """End viewers of which nothing was heard for long."""
         since = self._clock() - _EXPIRE_S
         for viewer in self._all():
-            if not viewer.requests and viewer.heard_at < since:
+            if not viewer.requests and viewer.heard_at < since and not _is_heard(viewer, _EXPIRE_S):
                 self._end(viewer)
 
     def close(self) -> None:
@@ -127,14 +128,26 @@ class HttpViewers:
         return HttpViewer(secrets.token_hex(8), key, client_host, self._clock())
 
     def _end_quietest(self) -> bool:
-        since = self._clock() - _QUIET_S
-        quiet = [viewer for viewer in self._all() if not viewer.requests and viewer.heard_at < since]
+        now = self._clock()
+        quiet = [viewer for viewer in self._all() if not viewer.requests and self._may_yield(viewer, now)]
         if not quiet:
             return False
         self._end(min(quiet, key=lambda viewer: viewer.heard_at))
         return True
 
+    def _may_yield(self, viewer: HttpViewer, now: float) -> bool:
+        """A page that was closed or reloaded says no goodbye: its media just stops."""
+        if viewer.path is None or viewer.path.silent_s is None:
+            return viewer.heard_at < now - _QUIET_S
+        return not _is_heard(viewer, _SILENT_S) and viewer.heard_at < now - _SILENT_S
+
     def _end(self, viewer: HttpViewer) -> None:
         self._viewers.pop(viewer.key, None)
         if viewer.path is not None:
             viewer.path.close()
+
+
+def _is_heard(viewer: HttpViewer, within_s: float) -> bool:
+    """Whether its client sent media of late."""
+    silent_s = viewer.path.silent_s if viewer.path is not None else None
+    return silent_s is not None and silent_s <= within_s

@@ -117,6 +117,11 @@ class UdpMediaPort:
         """Register ICE credentials for a viewer that is there."""
         self._table.learn(viewer_id, side, credentials)
 
+    def silent_s(self, viewer_id: str) -> float | None:
+        """Seconds since media of a viewer that is there was heard; None where it never was."""
+        heard_at = self._table.heard_at(viewer_id)
+        return None if heard_at is None else self._monotonic() - heard_at
+
     def accepts_candidate(self, address: TransportAddress) -> bool:
         """Whether media may go to this address; a refusal is counted."""
         own = is_own_host(self.route.backend.host, address.host)

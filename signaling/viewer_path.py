@@ -17,6 +17,9 @@ class PathOwner(Protocol):
     def learn_credentials(self, viewer_id: str, side: Side, credentials: IceCredentials) -> None:
         """Register ICE credentials for a viewer that is there."""
 
+    def silent_s(self, viewer_id: str) -> float | None:
+        """Seconds since media of a viewer that is there was heard; None where it never was."""
+
     def accepts_candidate(self, address: TransportAddress) -> bool:
         """Whether media may go to this address; a refusal is counted."""
 
@@ -49,6 +52,11 @@ class UdpViewerPath:
     def backend_facing(self) -> TransportAddress:
         """The upstream socket bound beforehand."""
         return self.bound.address
+
+    @property
+    def silent_s(self) -> float | None:
+        """Seconds since the client's media was last heard; None where it never was, or the path is closed."""
+        return None if self._closed else self._port.silent_s(self._viewer_id)
 
     def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:
         """Register these beside the old ones."""

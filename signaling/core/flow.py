@@ -42,8 +42,15 @@ class FlowLimits:
 class _Viewer:
     id: str
     host: str
-    credentials: dict[Side, dict[str, IceCredentials]] = field(default_factory=lambda: {side: {} for side in Side})
+    credentials: dict[Side, dict[tuple[str, str], IceCredentials]] = field(
+        default_factory=lambda: {side: {} for side in Side}
+    )
     kept: tuple[StunMessage, bytes, float] | None = None
+    heard_at: float | None = None  # on a confirmed flow
+
+    def named(self, side: Side, ufrag: str) -> list[IceCredentials]:
+        """All that were told under this ufrag: none can be taken away by telling another."""
+        return [known for (name, _), known in self.credentials[side].items() if name == ufrag]
 
 
 @dataclass(slots=True, eq=False)
@@ -95,8 +102,13 @@ class FlowTable:
     def learn(self, viewer_id: str, side: Side, credentials: IceCredentials) -> None:
         """Register credentials beside the viewer's older ones, of which the oldest beyond the bound are forgotten."""
         known = self._viewers[viewer_id].credentials[side]
-        known.pop(credentials.ufrag, None)
-        _put(known, credentials.ufrag, credentials, self._limits.credentials)
+        key = (credentials.ufrag, credentials.pwd)
+        known.pop(key, None)
+        _put(known, key, credentials, self._limits.credentials)
+
+    def heard_at(self, viewer_id: str) -> float | None:
+        """When the viewer's client was last heard on a confirmed flow; None where it never was."""
+        return self._viewers[viewer_id].heard_at
 
     def from_client(self, source: Sockaddr, datagram: bytes, now: float) -> ToBackend | Drop:
         """Decide on a datagram that came to the relay's media port."""
@@ -148,8 +160,8 @@ class FlowTable:
         if viewer is None or message is None:
             return False
         if message.kind is StunKind.REQUEST:  # RFC 8445 §7.2.2: USERNAME is peer:own, the key is the peer's pwd
-            asked = viewer.credentials[Side.CLIENT].get((message.username or "").partition(":")[0])
-            return asked is not None and message.authentic(asked.pwd)
+            asked = viewer.named(Side.CLIENT, (message.username or "").partition(":")[0])
+            return any(message.authentic(credentials.pwd) for credentials in asked)
         return message.kind is not StunKind.INDICATION and any(
             message.authentic(own.pwd) for own in viewer.credentials[Side.BACKEND].values()
         )
@@ -164,7 +176,7 @@ class FlowTable:
         """Media of a confirmed flow went by without asking."""
         flow = self._by_id.get(flow_id)
         if flow is not None and flow.confirmed:
-            flow.seen = max(flow.seen, now)
+            self._note(flow, now)
 
     def sweep(self, now: float) -> tuple[int, ...]:
         """End what was silent too long; returns the flows that ended."""
@@ -233,12 +245,12 @@ class FlowTable:
         if stranger and not self._may_fail(came.at):
             return Drop(MediaDrop.RATE_LIMITED)
         own, _, peer = (message.username or "").partition(":")
-        users = [viewer for viewer in reversed(self._viewers.values()) if own in viewer.credentials[Side.BACKEND]]
-        users.sort(key=lambda viewer: peer not in viewer.credentials[Side.CLIENT])
+        users = [viewer for viewer in reversed(self._viewers.values()) if viewer.named(Side.BACKEND, own)]
+        users.sort(key=lambda viewer: not viewer.named(Side.CLIENT, peer))
         for viewer in users:
-            credentials = viewer.credentials[Side.BACKEND][own]
-            if message.authentic(credentials.pwd):
-                return viewer, credentials
+            for credentials in viewer.named(Side.BACKEND, own):
+                if message.authentic(credentials.pwd):
+                    return viewer, credentials
         self._allowance -= stranger
         return Drop(MediaDrop.BAD_INTEGRITY if users else MediaDrop.UNKNOWN_USER)
 
@@ -256,8 +268,7 @@ class FlowTable:
             return MediaDrop.UNKNOWN_TRANSACTION
         if message.kind is StunKind.ERROR or self._opaque:
             return None
-        credentials = flow.viewer.credentials[Side.CLIENT].get(ufrag)
-        proven = credentials is not None and message.authentic(credentials.pwd)
+        proven = any(message.authentic(own.pwd) for own in flow.viewer.named(Side.CLIENT, ufrag))
         return None if proven else MediaDrop.BAD_INTEGRITY
 
     # The table.
@@ -282,9 +293,14 @@ class FlowTable:
         return ToBackend(flow.id, viewer.id, confirmed=False, opened=True, replaced=gone, kept=kept)
 
     def _pass(self, flow: _Flow, came: _Arrival) -> ToBackend:
-        flow.seen = max(flow.seen, came.at)
+        self._note(flow, came.at)
         flow.bytes_in += came.size
         return ToBackend(flow.id, flow.viewer.id, flow.confirmed)
+
+    def _note(self, flow: _Flow, now: float) -> None:
+        flow.seen = max(flow.seen, now)
+        if flow.confirmed:
+            flow.viewer.heard_at = max(flow.viewer.heard_at or now, now)
 
     def _holds(self, flow: _Flow, now: float) -> bool:
         """Whether a flow keeps its place before a newcomer."""

@@ -42,6 +42,10 @@ class ViewerPath(Protocol):
     def backend_facing(self) -> TransportAddress:
         """The upstream socket bound beforehand: what the backend is told in place of the client's candidates."""
 
+    @property
+    def silent_s(self) -> float | None:
+        """Seconds since the client's media was last heard (about a second off); None where it never was."""
+
     def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:
         """Register these beside the old ones."""
 

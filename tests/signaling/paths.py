@@ -21,6 +21,7 @@ class NotedPath:
     credentials: list[tuple[Side, IceCredentials]] = field(default_factory=list)
     candidates: list[tuple[TransportAddress, str | None]] = field(default_factory=list)
     refused: list[TransportAddress] = field(default_factory=list)
+    silent_s: float | None = None
     closed: bool = False
 
     def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:

@@ -216,6 +216,27 @@ def test_new_credentials_stand_beside_the_old_ones_up_to_a_bound() -> None:
     assert flows.from_client(HOME, request(), 0) == Drop(MediaDrop.UNKNOWN_USER)
 
 
+def test_another_password_told_under_a_known_ufrag_takes_nothing_away() -> None:
+    flows = table()
+    for side, known in ((Side.CLIENT, CLIENT), (Side.BACKEND, BACKEND)):
+        flows.learn("v1", side, IceCredentials(known.ufrag, "not-the-password-that-is-in-use"))
+    confirm(flows)
+    assert flows.proves_backend("v1", request(to=CLIENT, by=BACKEND))
+
+
+def test_a_viewer_is_heard_of_once_its_flow_is_confirmed() -> None:
+    flows = table()
+    flows.from_client(HOME, request(), 1)
+    assert flows.heard_at("v1") is None
+    flow = confirm(flows, now=2)
+    assert flows.heard_at("v1") == 2
+    flows.from_backend(flow, SRTP, 3)
+    flows.from_client(HOME, SRTP, 4)
+    assert flows.heard_at("v1") == 4
+    flows.touch(flow, 5)
+    assert flows.heard_at("v1") == 5
+
+
 def test_silent_flow_ends_and_media_keeps_it() -> None:
     flows = table()
     flow = confirm(flows)
