@@ -1,7 +1,7 @@
 """Placed shapes gathered into few draw calls: what has the same surface and stands still becomes one batch."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,15 +41,27 @@ def to_srgb(linear: Doubles) -> Doubles:
 
 
 def outline_of(batches: Iterable[Batch]) -> Doubles:
-    """(k, 3) of all points, where the batches start, those that lie farthest out in many directions."""
+    """(k, 3) of all points, at some times from start to end, those that lie farthest out in many directions."""
     outermost = []
     for batch in batches:
-        points = batch.points.astype(np.float64)
-        if len(batch.transforms):
-            points = points @ batch.transforms[0, :3, :3] + batch.transforms[0, 3, :3]
-        pieces = len(points) // _POINTS_AT_ONCE + 1
-        outermost += [_farthest(piece) for piece in np.array_split(points, pieces)]
+        for points in _over_time(batch):
+            pieces = len(points) // _POINTS_AT_ONCE + 1
+            outermost += [_farthest(piece) for piece in np.array_split(points, pieces)]
     return _farthest(np.concatenate([np.empty((0, 3)), *outermost]))
+
+
+def _over_time(batch: Batch) -> Iterator[Doubles]:
+    """A batch's points at up to _TIMES times; what turns is outlined by its outermost points alone."""
+    if len(batch.point_frames):
+        for number in np.unique(np.linspace(0, len(batch.point_frames) - 1, _TIMES).astype(int)):
+            matrix = batch.transforms[number]
+            yield batch.point_frames[number].astype(np.float64) @ matrix[:3, :3] + matrix[3, :3]
+    elif len(batch.transforms):
+        points = _farthest(batch.points.astype(np.float64))
+        for number in np.unique(np.linspace(0, len(batch.transforms) - 1, _TIMES).astype(int)):
+            yield points @ batch.transforms[number, :3, :3] + batch.transforms[number, 3, :3]
+    else:
+        yield batch.points.astype(np.float64)
 
 
 def _farthest(points: Doubles) -> Doubles:
@@ -67,6 +79,7 @@ def _spread_directions(count: int) -> Doubles:
 
 _DIRECTIONS = _spread_directions(200)
 _POINTS_AT_ONCE = 50_000
+_TIMES = 16
 
 
 def bounds_of(placements: Iterable[Placement]) -> Bounds | None:

@@ -103,7 +103,7 @@ class Scene:
     origin: Vector
     bounds: Bounds
     outline: Doubles
-    """(k, 3) the outermost points at the start, by which the view is framed"""
+    """(k, 3) the outermost points over time, by which the view is framed"""
     timeline: Timeline
     batches: tuple[Batch, ...]
     textures: tuple[Texture, ...]

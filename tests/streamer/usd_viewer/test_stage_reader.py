@@ -284,6 +284,11 @@ def test_what_moves_alike_is_one_batch_with_a_track(tmp_path: Path) -> None:
     assert places[0][1] + scene.origin[1] == pytest.approx(10.0)
 
 
+def test_what_will_move_is_framed_with_all_of_its_way(tmp_path: Path) -> None:
+    scene = read(tmp_path, with_range(world(MOVING)))
+    assert float(scene.outline[:, 0].max() - scene.outline[:, 0].min()) == pytest.approx(2.0 + 4.0)
+
+
 def test_without_an_authored_range_the_stage_stands_still(tmp_path: Path) -> None:
     scene = read(tmp_path, world(MOVING))
     assert scene.timeline.frames == 1
