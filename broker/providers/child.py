@@ -1,4 +1,4 @@
-"""One child process in a session of its own: its start, the last lines of its stderr, its sure end."""
+"""One command under its guard, in a session of its own: start, the last lines of its stderr, its sure end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from broker.providers import guard
+
 logger = logging.getLogger(__name__)
 
-_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
+_GUARD = str(Path(guard.__file__))
+_GUARDS_OWN = ("LD_LIBRARY_PATH",)  # of the environment, in case Python itself needs it
 _LINES_KEPT = 12
 _LINE_MOST_CHARS = 400
 _PARTIAL_MOST_BYTES = 4096
@@ -23,7 +26,7 @@ _KILL_WAIT_S = 5.0
 
 
 class Child:
-    """A running command. `end` is the one way out, also after it has exited by itself."""
+    """A running command; its process is the guard. `end` is the one way out, also after it has exited by itself."""
 
     def __init__(self, process: asyncio.subprocess.Process, tail: _Tail, tail_transport: asyncio.ReadTransport) -> None:
         self._process = process
@@ -34,10 +37,11 @@ class Child:
     async def start(
         cls, name: str, command: Sequence[str], environment: Mapping[str, str], *, secrets: Sequence[str]
     ) -> Child:
-        """Run a command, never through a shell. It dies with this process where the system can promise that.
+        """Run a command, never through a shell. It and all that it starts die with this process.
 
         What it writes to stderr goes to the log under `name`, without the `secrets`. Raises OSError, ValueError.
         """
+        packed = guard.pack(environment)
         loop = asyncio.get_running_loop()
         tail = _Tail(name, secrets)
         read_end, write_end = os.pipe()
@@ -50,11 +54,11 @@ class Child:
             raise
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid()), *command),
-                stdin=asyncio.subprocess.DEVNULL,
+                *(sys.executable, "-I", "-S", _GUARD, *command),
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=write_end,
-                env=dict(environment),
+                env={name: environment[name] for name in _GUARDS_OWN if name in environment},
                 start_new_session=True,
             )
         except BaseException:
@@ -62,12 +66,9 @@ class Child:
             raise
         finally:
             os.close(write_end)
+        assert process.stdin is not None
+        process.stdin.write(packed)
         return cls(process, tail, transport)
-
-    @property
-    def pid(self) -> int:
-        """Of the process, and of its process group."""
-        return self._process.pid
 
     @property
     def has_exited(self) -> bool:
@@ -87,7 +88,7 @@ class Child:
         return self._tail.text()
 
     async def end(self, grace_s: float) -> None:
-        """SIGTERM to its group, SIGKILL to what is left of it after `grace_s`; a cancelled end kills at once."""
+        """SIGTERM to its group, SIGKILL to all that it started after `grace_s`; a cancelled end kills at once."""
         try:
             if not self.has_exited:
                 self._signal(signal.SIGTERM)
@@ -95,17 +96,26 @@ class Child:
                     async with asyncio.timeout(grace_s):
                         await self._process.wait()
         finally:
-            self._signal(signal.SIGKILL)
-            self._tail_transport.close()
+            self._let_go()
         try:
             async with asyncio.timeout(_KILL_WAIT_S):
                 await self._process.wait()
         except TimeoutError:
-            logger.error("process %d did not die of SIGKILL", self.pid)
+            logger.error("process group %d did not die of SIGKILL", self._process.pid)
+        finally:
+            self._signal(signal.SIGKILL)  # in case somebody killed the guard before its time
+
+    def _let_go(self) -> None:
+        """The guard, left alone, kills all that it guards."""
+        assert self._process.stdin is not None
+        life_line = self._process.stdin.transport
+        if not life_line.is_closing():
+            life_line.abort()
+        self._tail_transport.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # nobody of the group is left
-            os.killpg(self.pid, number)
+            os.killpg(self._process.pid, number)
 
 
 class _Tail(asyncio.Protocol):

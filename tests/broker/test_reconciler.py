@@ -149,7 +149,7 @@ async def test_a_killed_backend_ends_its_session_and_leaves_the_others_alone() -
 
 
 def process_listening_on(port: int) -> int:
-    for child in psutil.Process().children():
+    for child in psutil.Process().children(recursive=True):
         if any(connection.laddr.port == port for connection in child.net_connections()):
             return child.pid
     raise AssertionError(f"nobody listens on {port}")

@@ -1,22 +1,9 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-from broker.providers import launcher
 from broker.providers.base import LaunchOrder
 from broker.providers.launch import environment_of, filled, placeholders
 from broker.providers.ports import BackendPorts
 from tests.broker.samples import make_profile
 
 PORTS = BackendPorts(47000, 47001, 47002)
-
-
-def run_launcher(parent_pid: int, *command: str) -> "subprocess.CompletedProcess[str]":
-    script = str(Path(launcher.__file__))
-    return subprocess.run(
-        [sys.executable, "-I", "-S", script, str(parent_pid), *command], capture_output=True, text=True, timeout=10
-    )
 
 
 def test_placeholders_are_filled_in_one_pass_and_other_braces_stay() -> None:
@@ -53,18 +40,3 @@ def test_locale_and_home_are_inherited_and_little_else() -> None:
     environment = environment_of(LaunchOrder(make_profile(), "a", "1", {}), "127.0.0.2", PORTS, "token", own)
     assert (environment["HOME"], environment["LC_ALL"]) == ("/home/me", "C.UTF-8")
     assert not {"PYTHONPATH", "PIXELFERRY_TOKEN"} & environment.keys()
-
-
-def test_the_launcher_becomes_its_command() -> None:
-    assert run_launcher(os.getpid(), "sh", "-c", "echo $PPID").stdout == f"{os.getpid()}\n"
-
-
-def test_the_launcher_does_not_start_a_command_for_a_parent_that_is_gone() -> None:
-    result = run_launcher(1, "echo", "orphan")
-    assert (result.stdout, result.returncode) == ("", 1)
-
-
-def test_the_launcher_names_a_command_that_it_cannot_run() -> None:
-    result = run_launcher(os.getpid(), "/nowhere/at-all")
-    assert result.returncode == launcher.EXIT_CANNOT_RUN
-    assert "/nowhere/at-all" in result.stderr

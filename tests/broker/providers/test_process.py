@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +34,12 @@ def order(*arguments: str, profile_environment: Mapping[str, str] | None = None)
         "1.0.0",
         {"stage": "a.usd"},
     )
+
+
+def wrapped_order(*arguments: str) -> LaunchOrder:
+    """A shell that starts what nobody watches in a session of its own, then waits for the backend."""
+    script = 'setsid sleep 600 & "$@" & wait $!'
+    return LaunchOrder(make_profile(command=("sh", "-c", script, "sh", *BACKEND, *arguments)), "app", "1.0.0", {})
 
 
 def plain_order(*arguments: str, ready_url: str | None = None) -> LaunchOrder:
@@ -100,7 +105,7 @@ async def test_a_slot_is_launched_once_and_released_any_number_of_times(provider
     await provider.launch(SLOT, order())
     first = await in_state(provider, BackendState.IDLE)
     await provider.launch(SLOT, order())
-    assert len(processes()) == 1
+    assert len(psutil.Process().children()) == 1
     assert await in_state(provider, BackendState.IDLE) == first
     await asyncio.gather(provider.release(SLOT), provider.release(SLOT))
     await provider.release(SLOT)
@@ -120,6 +125,16 @@ async def test_several_backends_start_side_by_side_on_ports_of_their_own(provide
     backends = [await in_state(provider, BackendState.IDLE, slot) for slot in slots]
     ports = [p for b in backends if b.endpoint for p in (b.endpoint.signaling_port, b.endpoint.media_port)]
     assert len(set(ports)) == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux finds processes that left their group")
+async def test_what_a_wrapper_started_in_a_session_of_its_own_is_ended_too(provider: ProcessProvider) -> None:
+    await provider.launch(SLOT, wrapped_order("--deaf"))
+    await in_state(provider, BackendState.IDLE)
+    started = processes()
+    assert len(started) == 4, "guard, shell, its child, backend"
+    await provider.release(SLOT)
+    await eventually(lambda: all(map(is_gone, started)))
 
 
 async def test_a_release_while_starting_ends_the_backend(provider: ProcessProvider) -> None:
@@ -166,8 +181,9 @@ async def test_a_killed_backend_is_noticed_and_its_children_are_ended(
     await provider.launch(SLOT, order("--child", str(tmp_path / "pid")))
     await in_state(provider, BackendState.IDLE)
     grandchild = int((tmp_path / "pid").read_text())
-    (backend,) = psutil.Process().children()
-    os.kill(backend.pid, signal.SIGKILL)
+    (guard,) = psutil.Process().children()
+    (backend,) = guard.children()
+    backend.kill()
     assert "SIGKILL" in (await in_state(provider, BackendState.FAILED)).message
     await eventually(lambda: is_gone(grandchild))
 
@@ -311,17 +327,17 @@ async def test_nothing_is_launched_when_the_provider_does_not_run() -> None:
         await provider.launch(SLOT, order())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux binds a child's life to its parent's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux finds processes that left their group")
 def test_backends_die_with_a_broker_that_is_killed(tmp_path: Path) -> None:
     script = """
 import asyncio, sys
 from broker.providers.process import ProcessProvider, ProcessSettings
-from tests.broker.providers.test_process import SLOT, BackendState, in_state, order
+from tests.broker.providers.test_process import SLOT, BackendState, in_state, wrapped_order
 async def main():
     provider = ProcessProvider(ProcessSettings("127.0.0.1"))
     asyncio.create_task(provider.run())
     await asyncio.sleep(0)
-    await provider.launch(SLOT, order("--deaf"))
+    await provider.launch(SLOT, wrapped_order("--deaf"))
     await in_state(provider, BackendState.IDLE)
     print("idle", flush=True)
     await asyncio.sleep(60)
@@ -329,9 +345,10 @@ asyncio.run(main())
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=os.getcwd()) as broker:
         assert broker.stdout is not None and broker.stdout.readline() == b"idle\n"
-        (backend,) = psutil.Process(broker.pid).children()
+        started = [child.pid for child in psutil.Process(broker.pid).children(recursive=True)]
         broker.kill()
+    assert len(started) == 4, "guard, shell, its child, backend"
     deadline = time.monotonic() + 5
-    while not is_gone(backend.pid):
+    while not all(map(is_gone, started)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
