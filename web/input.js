@@ -58,8 +58,8 @@ class Capture {
     this.#element = element;
     this.#sinks = sinks;
     this.#signal = signal;
-    if (element.tabIndex < 0) {
-      element.tabIndex = 0;
+    if (!element.hasAttribute("tabindex")) {
+      element.tabIndex = 0; // says 0 of itself already, and yet takes no focus
     }
     element.style.touchAction = "none"; // a finger that moves turns the model, not the page
     this.#on("pointermove", (event) => this.#pointerMoved(event));

@@ -171,7 +171,11 @@ export class StreamConnection extends EventTarget {
         this.#settle(this.#take(String(message.sdp)));
         break;
       case "error":
-        this.#end(new StreamError(String(message.code), String(message.message)));
+        this.#end(
+          message.code === "ice_timeout" // the backend's clock ran out first, and it does not know the relay's port
+            ? errorOfMedia(this.#options)
+            : new StreamError(String(message.code), String(message.message)),
+        );
         break;
       case "candidate":
         this.#addCandidate(message.candidate);

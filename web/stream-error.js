@@ -11,7 +11,7 @@
  * - `ended`: the session is over,
  * - `draining`, `lost`: the way to the session is gone, the session may live; connect again,
  * - `closed`: this side left,
- * - or what the backend calls it: `bad_message`, `bad_offer`, `busy`, `ice_timeout`, `backend_failed`.
+ * - or what the backend calls it: `bad_message`, `bad_offer`, `busy`, `backend_failed`.
  */
 export class StreamError extends Error {
   /**

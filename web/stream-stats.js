@@ -48,7 +48,7 @@ export function readStats(report, last) {
       packetsLost: video.packetsLost ?? 0,
       jitterMs: (video.jitter ?? 0) * 1000,
       codec: report.get(video.codecId)?.mimeType?.replace("video/", "") ?? "",
-      remoteAddress: remote === undefined ? null : `${remote.address}:${remote.port}`,
+      remoteAddress: remote === undefined ? null : placeOf(remote),
     },
   };
 }
@@ -65,4 +65,9 @@ function selectedPair(report, entries) {
   }
   // Firefox has no transport entry, and says `selected` of the pair.
   return entries.find((entry) => entry.type === "candidate-pair" && (entry.selected ?? entry.nominated) && entry.state === "succeeded");
+}
+
+/** @param {Entry} candidate */
+function placeOf({ address, port }) {
+  return String(address).includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

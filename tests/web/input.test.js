@@ -9,6 +9,7 @@ import { captureInput } from "../../web/input.js";
 /** An element as far as a capture sees it: 200 by 100 pixels at (10, 20), its picture as wide. */
 class Screen extends EventTarget {
   tabIndex = -1;
+  attributes = new Set();
   style = { touchAction: "" };
   videoWidth = 1280;
   videoHeight = 640;
@@ -17,6 +18,11 @@ class Screen extends EventTarget {
 
   getBoundingClientRect() {
     return { left: 10, top: 20, width: 200, height: 100 };
+  }
+
+  /** @param {string} name */
+  hasAttribute(name) {
+    return this.attributes.has(name);
   }
 
   focus() {

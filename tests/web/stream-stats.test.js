@@ -43,6 +43,11 @@ test("without a transport entry, the pair in use is the one that says so", () =>
   assert.equal(readStats(firefox, null).stats.remoteAddress, "192.0.2.1:31001");
 });
 
+test("an IPv6 address stands in brackets", () => {
+  const report = new Map([...REPORT, ["R2", { type: "remote-candidate", address: "2001:db8::1", port: 31001 }]]);
+  assert.equal(readStats(report, null).stats.remoteAddress, "[2001:db8::1]:31001");
+});
+
 test("before anything arrived, everything is nought", () => {
   const { stats, sample } = readStats(new Map(), null);
   assert.deepEqual([stats.framesPerSecond, stats.bitsPerSecond, stats.width, stats.codec], [0, 0, 0, ""]);
