@@ -167,10 +167,7 @@ class Ferry:
         """Every running streaming backend, by what stands in the environment that the broker gave it."""
         found = []
         for process in self.descendants():
-            try:
-                environment = process.environ()
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
+            environment = environment_of(process)
             if "PIXELFERRY_CONTROL_PORT" in environment:
                 found.append(
                     Backend(
@@ -184,11 +181,6 @@ class Ferry:
                     )
                 )
         return found
-
-    def open_ports(self) -> set[tuple[str, int]]:
-        """Listening TCP and bound UDP ports of the command and all that it started."""
-        processes = [psutil.Process(self.process.pid), *self.descendants()]
-        return set().union(*map(bound_ports, processes))
 
     def relay_ports(self) -> set[tuple[str, int]]:
         """Those of the command itself but the API's: of relay and upstream sockets."""
@@ -244,9 +236,9 @@ def running_ferry(
         ferry = Ferry(process, log)
         yield ferry
         if process.poll() is None:
-            processes, ports = ferry.descendants(), ferry.open_ports()
+            processes = ferry.descendants()
             assert ferry.stop(stop_signal) == 0, ferry.log()
-            assert_nothing_left(processes, ports)
+            assert_nothing_left(processes, temporary)
         assert list(work.iterdir()) == [] and list(temporary.iterdir()) == []
         assert "Traceback" not in ferry.log(), ferry.log()
     finally:
@@ -255,21 +247,17 @@ def running_ferry(
             process.wait()
 
 
-def assert_nothing_left(processes: Sequence[psutil.Process], ports: set[tuple[str, int]]) -> None:
-    ended_at = time.time()
+def assert_nothing_left(processes: Sequence[psutil.Process], temporary: Path) -> None:
+    """Neither those processes, nor one that left the family: what the command starts inherits its TMPDIR.
+
+    A port without a process that holds it cannot be.
+    """
     assert not [process for process in processes if process.is_running()]
-    # Also a process that is nobody's child any more; one that is younger took a port that was free.
-    held = [
-        connection
-        for connection in psutil.net_connections("inet")
-        if tuple(connection.laddr) in ports
-        and (connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM)
-        and is_older(connection.pid, ended_at - 1)
-    ]
-    assert not held, held
+    assert not [process for process in psutil.process_iter() if environment_of(process).get("TMPDIR") == str(temporary)]
 
 
-def is_older(pid: int | None, than: float) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return pid is not None and psutil.Process(pid).create_time() < than
-    return False
+def environment_of(process: psutil.Process) -> Mapping[str, str]:
+    """Empty of a process that has ended, or is another user's."""
+    with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return process.environ()
+    return {}

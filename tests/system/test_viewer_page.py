@@ -156,7 +156,7 @@ def test_backend_that_is_killed_ends_its_session_with_the_reason(ferry: Ferry, c
     (backend,) = ferry.backends()
     backend.process.kill()
     expect(tab.page.locator("body")).to_have_attribute("data-view", "ended", timeout=20_000)
-    expect(tab.page.locator("#end-text")).to_contain_text("The application failed.")
+    expect(tab.page.locator("#end-text")).to_contain_text("killed by SIGKILL")
     ended = eventually(lambda: gone(ferry, session_id), within_s=10, what="the session's end")
     assert ended == "backend_failed"
     assert ferry.listed() == []
