@@ -7,20 +7,17 @@ import logging
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from broker.providers import guard
+from broker.providers.tail import Tail
 
 logger = logging.getLogger(__name__)
 
 _GUARD = str(Path(guard.__file__))
 _GUARDS_OWN = ("LD_LIBRARY_PATH",)  # of the environment, in case Python itself needs it
-_LINES_KEPT = 12
-_LINE_MOST_CHARS = 400
-_PARTIAL_MOST_BYTES = 4096
 _TAIL_WAIT_S = 0.2
 _KILL_WAIT_S = 5.0
 
@@ -28,7 +25,7 @@ _KILL_WAIT_S = 5.0
 class Child:
     """A running command; its process is the guard. `end` is the one way out, also after it has exited by itself."""
 
-    def __init__(self, process: asyncio.subprocess.Process, tail: _Tail, tail_transport: asyncio.ReadTransport) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, tail: Tail, tail_transport: asyncio.ReadTransport) -> None:
         self._process = process
         self._tail = tail
         self._tail_transport = tail_transport
@@ -43,7 +40,7 @@ class Child:
         """
         packed = guard.pack(environment)
         loop = asyncio.get_running_loop()
-        tail = _Tail(name, secrets)
+        tail = Tail(name, secrets)
         read_end, write_end = os.pipe()
         pipe = os.fdopen(read_end, "rb", buffering=0)
         try:
@@ -78,14 +75,15 @@ class Child:
     async def exited(self) -> int:
         """Wait for its exit and for its last words; a negative status is the signal that killed it."""
         status = await self._process.wait()
+        self._tail.hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(_TAIL_WAIT_S):
                 await self._tail.closed.wait()
         return status
 
-    def last_lines(self) -> str:
+    def last_lines(self) -> tuple[str, ...]:
         """The last lines of its stderr, secrets struck out."""
-        return self._tail.text()
+        return self._tail.lines()
 
     async def end(self, grace_s: float) -> None:
         """SIGTERM to its group, SIGKILL to all that it started after `grace_s`; a cancelled end kills at once."""
@@ -116,36 +114,3 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # nobody of the group is left
             os.killpg(self._process.pid, number)
-
-
-class _Tail(asyncio.Protocol):
-    """Keeps the last lines read and logs each."""
-
-    def __init__(self, name: str, secrets: Sequence[str]) -> None:
-        self.closed = asyncio.Event()
-        self._name = name
-        self._secrets = secrets
-        self._lines: deque[str] = deque(maxlen=_LINES_KEPT)
-        self._partial = b""
-
-    def data_received(self, data: bytes) -> None:
-        *lines, rest = (self._partial + data).split(b"\n")
-        for line in lines:
-            self._keep(line)
-        self._partial = rest[:_PARTIAL_MOST_BYTES]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._keep(self._partial)
-        self._partial = b""
-        self.closed.set()
-
-    def text(self) -> str:
-        return "\n".join(self._lines)
-
-    def _keep(self, line: bytes) -> None:
-        text = "".join(c if c.isprintable() else " " for c in line.decode(errors="replace")).rstrip()
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        if text.strip():
-            self._lines.append(text[:_LINE_MOST_CHARS])
-            logger.info("%s: %s", self._name, text[:_LINE_MOST_CHARS])

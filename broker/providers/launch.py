@@ -12,6 +12,8 @@ from broker.providers.base import LaunchOrder
 from broker.providers.ports import BackendPorts
 
 _INHERITED = ("HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+_SECRETIVE = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|KEY)(?:_|$)", re.IGNORECASE)
+_SECRET_LEAST_CHARS = 4
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -56,3 +58,9 @@ def environment_of(
         for name, value in order.arguments.items():
             environment[f"PIXELFERRY_ARG_{name.upper().replace('-', '_')}"] = value
     return environment
+
+
+def secrets_in(environment: Mapping[str, str]) -> list[str]:
+    """Values that no log and no message may show, as the names of their variables say; line by line."""
+    values = (value for name, value in environment.items() if _SECRETIVE.search(name))
+    return [line for value in values for line in value.splitlines() if len(line) >= _SECRET_LEAST_CHARS]

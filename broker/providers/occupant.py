@@ -17,9 +17,10 @@ from broker.errors import BackendFailed, NoCapacity
 from broker.providers.base import Activation, LaunchOrder
 from broker.providers.child import Child
 from broker.providers.control import ControlClient, NoAnswer
-from broker.providers.launch import environment_of, filled, placeholders
+from broker.providers.launch import environment_of, filled, placeholders, secrets_in
 from broker.providers.plain import answers
 from broker.providers.ports import BackendPorts, PortPool, is_free
+from broker.providers.tail import gist, without
 from signaling.routes import Endpoint
 
 EXIT_PORT_TAKEN = 75
@@ -28,6 +29,7 @@ _POLL_FIRST_S = 0.05
 _POLL_GROWTH = 1.1
 _POLL_MOST_S = 0.5
 _STATUS_EVERY_S = 10.0
+_MESSAGE_MOST_CHARS = 700
 
 
 class Occupant:
@@ -61,7 +63,8 @@ class Occupant:
             self._activation.set_result(activation)
 
     def fail(self, message: str) -> None:
-        """Say that this backend is not coming back."""
+        """Say that this backend is not coming back; the message is for callers, so it is short and holds no secret."""
+        message = without(self._secrets, " ".join(message.split()))[:_MESSAGE_MOST_CHARS]
         self._tell(replace(self._now, state=BackendState.FAILED, message=message))
 
     async def live(self, own_environment: Mapping[str, str]) -> None:
@@ -89,6 +92,7 @@ class Occupant:
         values = placeholders(self._order, host, ports)
         command = [filled(part, values) for part in self._order.profile.command]
         environment = environment_of(self._order, host, ports, token, own_environment)
+        self._secrets.extend(secrets_in(environment))
         try:
             child = await Child.start(self.name, command, environment, secrets=self._secrets)
         except (OSError, ValueError) as error:
@@ -193,5 +197,5 @@ def _how_it_went(status: int) -> str:
 
 
 def _quoted(child: Child) -> str:
-    lines = child.last_lines()
-    return f". Its last words:\n{lines}" if lines else ""
+    words = gist(child.last_lines())
+    return f". Its last words: {words}" if words else ""

@@ -1,5 +1,5 @@
 from broker.providers.base import LaunchOrder
-from broker.providers.launch import environment_of, filled, placeholders
+from broker.providers.launch import environment_of, filled, placeholders, secrets_in
 from broker.providers.ports import BackendPorts
 from tests.broker.samples import make_profile
 
@@ -40,3 +40,9 @@ def test_locale_and_home_are_inherited_and_little_else() -> None:
     environment = environment_of(LaunchOrder(make_profile(), "a", "1", {}), "127.0.0.2", PORTS, "token", own)
     assert (environment["HOME"], environment["LC_ALL"]) == ("/home/me", "C.UTF-8")
     assert not {"PYTHONPATH", "PIXELFERRY_TOKEN"} & environment.keys()
+
+
+def test_secrets_are_told_by_the_names_of_their_variables() -> None:
+    secret = {"API_KEY": "k-123", "db_password": "hush\nhush!", "PIXELFERRY_CONTROL_TOKEN": "t-456"}
+    known = {"KEYBOARD": "german", "MONKEY": "banana", "KEY": "abc", "PATH": "/usr/bin"}
+    assert sorted(secrets_in(known | secret)) == ["hush", "hush!", "k-123", "t-456"]

@@ -228,6 +228,25 @@ async def test_a_backend_of_another_protocol_has_failed(provider: ProcessProvide
     assert "protocol 9" in (await in_state(provider, BackendState.FAILED)).message
 
 
+async def test_what_is_told_of_a_backend_is_short_whatever_it_answers(provider: ProcessProvider) -> None:
+    await provider.launch(SLOT, order("--protocol", "9" * 4000, "--words", "one\ntwo"))
+    message = (await in_state(provider, BackendState.FAILED)).message
+    assert "protocol 999" in message
+    assert len(message) <= 700 and "\n" not in message
+
+
+async def test_secrets_of_the_profile_are_struck_out_as_well(
+    provider: ProcessProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    words = "the key is open-sesame-42"
+    await provider.launch(
+        SLOT, order("--words", words, "--exit", "3", profile_environment={"API_KEY": "open-sesame-42"})
+    )
+    assert "the key is ***" in (await in_state(provider, BackendState.FAILED)).message
+    assert "open-sesame" not in caplog.text
+
+
 async def test_secrets_are_struck_out_of_what_a_backend_says(
     provider: ProcessProvider, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
