@@ -89,14 +89,14 @@ class StageLoad:
                 errors.join()
         alarm.join()
         if tail:
-            logger.info("USD said while loading: %s", " | ".join(tail))
+            logger.log(logging.INFO if report.done else logging.WARNING, "USD said while loading: %s", " | ".join(tail))
         return report
 
     def _start(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
         package = str(Path(streamer.__file__).resolve().parents[1])
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment = passed_on | {
-            "PYTHONPATH": package,
+            "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
             "OPENBLAS_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
         }
