@@ -43,11 +43,12 @@ def assert_one_line(done: subprocess.CompletedProcess[str], status: int, *told: 
     assert all(part in done.stderr for part in told), done.stderr
 
 
-def catalog_with(folder: Path, *arguments: str) -> Path:
+def catalog_with(folder: Path, *arguments: str, protocol: str = "pixelferry") -> Path:
     file = folder / "catalog.toml"
     command = json.dumps([sys.executable, str(BACKEND), *arguments])
     file.write_text(
         f'[applications.app.versions."1.0.0"]\n[profiles.default]\napplications = [{{}}]\ncommand = {command}\n'
+        f'protocol = "{protocol}"\n'
     )
     return file
 
@@ -139,7 +140,7 @@ def test_settings_reach_backends_and_logs_come_as_json(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_forces_the_end(tmp_path: Path) -> None:
-    catalog = catalog_with(tmp_path, "--deaf")
+    catalog = catalog_with(tmp_path, "--deaf", "--plain", protocol="plain")
     config = tmp_path / "pixelferry.toml"
     config.write_text("stop_s = 60\n")
     with running_ferry(tmp_path / "ferry", "--catalog", str(catalog), "--config", str(config)) as ferry:
