@@ -33,6 +33,8 @@ class HttpViewer:
     key: str
     client_host: str
     heard_at: float
+    offers: bool = False
+    """Came with an offer of its own (WHEP), which was not accepted yet."""
     requests: int = 0
     resource: str | None = None
     path: ViewerPath | None = None
@@ -73,6 +75,8 @@ class HttpViewers:
         finally:
             viewer.requests -= 1
             viewer.heard_at = self._clock()
+            if viewer.offers:
+                self._end(viewer)
 
     def editor(self, viewer: HttpViewer) -> SignalingEditor:
         """The viewer's editor; its media path is opened if need be. Raises TooManyViewers."""
@@ -97,7 +101,9 @@ class HttpViewers:
         """What an answer says of its viewer: the resource it made, or that it is gone."""
         if head.method == "DELETE" and status < 300:
             self._end(viewer)
-        elif status == 201 and location and viewer.path is not None:
+        elif status < 300:
+            viewer.offers = False
+        if status == 201 and location and viewer.path is not None:
             viewer.resource = urlsplit(location).path.rstrip("/").rpartition("/")[2] or None
 
     def sweep(self) -> None:
@@ -120,12 +126,14 @@ class HttpViewers:
         for viewer in self._all():
             if viewer.resource is not None and viewer.resource in segments:
                 return viewer
-        key = f"{client_host} {head.get('user-agent') or ''}"[:_MAX_KNOWN]
+        viewer_id = secrets.token_hex(8)
         if head.method == "POST" and (head.get("content-type") or "").lower().startswith("application/sdp"):
-            key = secrets.token_hex(8)  # each offer to WHEP makes a resource of its own
+            # Each offer to WHEP makes a resource of its own.
+            return HttpViewer(viewer_id, viewer_id, client_host, self._clock(), offers=True)
+        key = f"{client_host} {head.get('user-agent') or ''}"[:_MAX_KNOWN]
         if key in self._viewers:
             return self._viewers[key]
-        return HttpViewer(secrets.token_hex(8), key, client_host, self._clock())
+        return HttpViewer(viewer_id, key, client_host, self._clock())
 
     def _end_quietest(self) -> bool:
         now = self._clock()

@@ -24,10 +24,11 @@ class Rig:
         self.media = NotedMedia(limit=2)
         self.viewers = HttpViewers(ROUTE, self.media, clock=lambda: self.now)
 
-    def come(self) -> NotedPath:
-        """A viewer offers over WHEP; its media path."""
+    def come(self, *, status: int = 201) -> NotedPath:
+        """A viewer offers over WHEP, and the backend answers with this status; its media path."""
         with self.viewers.use(OFFER, "127.0.0.1") as viewer:
             self.viewers.editor(viewer)
+            self.viewers.note(viewer, OFFER, status, None)
         return self.path(viewer)
 
     def path(self, viewer: HttpViewer) -> NotedPath:
@@ -60,6 +61,16 @@ def test_viewer_whose_media_stopped_makes_room(rig: Rig) -> None:
     assert not rig.come().closed
     assert gone.closed
     assert not playing.closed
+
+
+def test_refused_offers_take_no_place(rig: Rig) -> None:
+    for _ in range(9):  # a player that asks again until the stream is there
+        assert rig.come(status=404).closed
+    with pytest.raises(ConnectionError), rig.viewers.use(OFFER, "127.0.0.1") as viewer:
+        rig.viewers.editor(viewer)
+        raise ConnectionError
+    assert rig.path(viewer).closed
+    assert not rig.come().closed
 
 
 def test_viewer_that_negotiates_keeps_its_place_for_a_minute(rig: Rig) -> None:
