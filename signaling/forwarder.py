@@ -67,6 +67,7 @@ class Forwarder:
             self.route.relay_id,
             self.route.signaling_port,
             self.route.media_port,
+            self.route.backend,
             RouteState.ACTIVE,
             signaling_open=self._signaling.signaling_open,
             viewers=self._media.viewers,

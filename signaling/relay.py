@@ -42,7 +42,7 @@ class _Served:
             return self.forwarder.report()
         route = self.route
         ports = (route.signaling_port, route.media_port)
-        return RouteReport(route.session_id, route.relay_id, *ports, RouteState.FAILED, self.error)
+        return RouteReport(route.session_id, route.relay_id, *ports, route.backend, RouteState.FAILED, self.error)
 
 
 class Relay:

@@ -154,18 +154,27 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RouteReport:
-    """What a relay says of a route. Times: seconds since the epoch; `last_client_packet_at` in steps of 10 s."""
+    """What a relay says of a route. Times: seconds since the epoch; `last_client_packet_at` in steps of 10 s.
+
+    Ports and backend are those of the route as the relay serves it, which may be one that is not wanted any more.
+    """
 
     session_id: str
     relay_id: str
     signaling_port: int
     media_port: int
+    backend: Endpoint
     state: RouteState
     error: RouteError | None = None
     signaling_open: int = 0
     viewers: int = 0
     first_packet_at: float | None = None
     last_client_packet_at: float | None = None
+
+    def is_about(self, route: Route) -> bool:
+        """Whether it was said of this very route, not of an earlier one of its session."""
+        said = (self.session_id, self.relay_id, self.signaling_port, self.media_port, self.backend)
+        return said == (route.session_id, route.relay_id, route.signaling_port, route.media_port, route.backend)
 
     def to_json(self) -> dict[str, Json]:
         """Plain JSON values."""
@@ -174,6 +183,7 @@ class RouteReport:
             "relay_id": self.relay_id,
             "signaling_port": self.signaling_port,
             "media_port": self.media_port,
+            "backend": self.backend.to_json(),
             "state": self.state.value,
             "error": self.error.value if self.error is not None else None,
             "signaling_open": self.signaling_open,
@@ -191,6 +201,7 @@ class RouteReport:
             relay_id=fields.text("relay_id"),
             signaling_port=fields.integer("signaling_port"),
             media_port=fields.integer("media_port"),
+            backend=Endpoint.from_json(fields.get("backend")),
             state=fields.member("state", RouteState),
             error=fields.member("error", RouteError) if fields.get("error") is not None else None,
             signaling_open=fields.integer("signaling_open"),

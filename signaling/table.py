@@ -110,11 +110,7 @@ class MemoryRouteTable:
 
     async def report(self, report: RouteReport) -> None:
         route = self._routes.get(report.session_id)
-        if route is None or (route.relay_id, route.signaling_port, route.media_port) != (
-            report.relay_id,
-            report.signaling_port,
-            report.media_port,
-        ):
+        if route is None or not report.is_about(route):
             return
         if self._reports.get(report.session_id) != report:
             self._reports[report.session_id] = report

@@ -146,11 +146,7 @@ def _reroute(session: Session, facts: Facts, now: float) -> Session:
 
 
 def _concerns(report: RouteReport, session: Session) -> bool:
-    return session.ports is not None and (report.relay_id, report.signaling_port, report.media_port) == (
-        session.ports.relay_id,
-        session.ports.signaling_port,
-        session.ports.media_port,
-    )
+    return session.route is not None and report.is_about(session.route)
 
 
 def _follow_relay(session: Session, facts: Facts, now: float) -> Session:

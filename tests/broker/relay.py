@@ -34,6 +34,7 @@ class ReportingRelay:
             route.relay_id,
             route.signaling_port,
             route.media_port,
+            route.backend,
             RouteState.FAILED if taken else RouteState.ACTIVE,
             RouteError.PORT_TAKEN if taken else None,
             signaling_open,

@@ -122,6 +122,7 @@ def make_facts(
 def make_report(
     ports: RelayPorts,
     *,
+    backend: Endpoint = ENDPOINT,
     error: RouteError | None = None,
     signaling_open: int = 0,
     last_client_packet_at: float | None = None,
@@ -131,6 +132,7 @@ def make_report(
         ports.relay_id,
         ports.signaling_port,
         ports.media_port,
+        backend,
         RouteState.ACTIVE if error is None else RouteState.FAILED,
         error,
         signaling_open,

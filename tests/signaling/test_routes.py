@@ -41,6 +41,7 @@ REPORTS = st.builds(
     relay_id=st.text(),
     signaling_port=PORTS,
     media_port=PORTS,
+    backend=ENDPOINTS,
     state=st.sampled_from(RouteState),
     error=st.none() | st.sampled_from(RouteError),
     signaling_open=st.integers(0),
@@ -79,7 +80,7 @@ def test_what_is_no_such_object_is_a_value_error(kind: type[Contract], value: Js
 
 
 ROUTE = Route("s", "r", 31000, 31001, Endpoint("127.0.0.2", 47000, 47001), "secret")
-REPORT = RouteReport("s", "r", 31000, 31001, RouteState.ACTIVE)
+REPORT = RouteReport("s", "r", 31000, 31001, ROUTE.backend, RouteState.ACTIVE)
 RELAY = RelayInfo("r", "127.0.0.1", PortRange(31000, 31999), 100, "0.1.0")
 
 

@@ -10,7 +10,7 @@ from signaling.table import MemoryRouteTable
 
 ROUTE = Route("s1", "r1", 31000, 31001, Endpoint("127.0.0.2", 47000, 47001), "secret")
 ELSEWHERE = replace(ROUTE, session_id="s2", relay_id="r2")
-REPORT = RouteReport("s1", "r1", 31000, 31001, RouteState.ACTIVE)
+REPORT = RouteReport("s1", "r1", 31000, 31001, ROUTE.backend, RouteState.ACTIVE)
 RELAY = RelayInfo("r1", "127.0.0.1", PortRange(31000, 31999), 100, "0.1.0")
 
 Item = TypeVar("Item")
@@ -78,6 +78,13 @@ async def test_report_goes_with_the_route_it_was_about() -> None:
     await table.report(REPORT)
     assert await table.reports() == {}
     assert await table.routes() == {}
+
+
+async def test_report_of_a_route_to_another_backend_is_no_report_of_this_one() -> None:
+    table = MemoryRouteTable()
+    await table.publish(replace(ROUTE, backend=Endpoint("127.0.0.2", 47002, 47003)))
+    await table.report(REPORT)
+    assert await table.reports() == {}
 
 
 async def test_broker_is_told_of_reports_and_relays_but_not_of_repetitions() -> None:

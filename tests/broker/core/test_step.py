@@ -262,6 +262,14 @@ def test_a_report_of_ports_left_behind_sets_no_deadline() -> None:
     assert next_deadline(session, make_facts(backend=claimed_backend(), report=stale)) is None
 
 
+def test_a_report_of_the_route_to_an_earlier_backend_makes_nothing_ready() -> None:
+    session = with_ports(make_session())
+    assert session.ports is not None
+    old = make_report(session.ports, backend=replace(ENDPOINT, media_port=47009), signaling_open=1)
+    after, _ = step(session, replace(facts_of_ready(session), report=old), 1010.0)
+    assert (after.state, after.phase, after.viewer_present) == (State.PENDING, Phase.ROUTING, False)
+
+
 def test_what_is_wanted_ended_ends_as_deleted() -> None:
     session, commands = step(replace(make_session(), wanted=Wanted.ENDED), make_facts(), 1001.0)
     assert session.end_reason is EndReason.DELETED

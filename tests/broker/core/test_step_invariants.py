@@ -92,6 +92,7 @@ class World(RuleBasedStateMachine):
             route.relay_id,
             route.signaling_port,
             route.media_port,
+            route.backend,
             RouteState.ACTIVE if error is None else RouteState.FAILED,
             error,
             signaling_open,
