@@ -53,9 +53,9 @@ export class LiveView {
     if (stream !== this.#stream) {
       return;
     }
-    const interrupted = stream.state === "interrupted";
+    const live = stream.role === "viewer" ? "View only" : "Live";
     this.#state.dataset.state = stream.state;
-    this.#state.textContent = interrupted ? "Interrupted" : stream.role === "viewer" ? "View only" : "Live";
+    this.#state.textContent = { connecting: "", connected: live, interrupted: "Interrupted", ended: "Disconnected" }[stream.state];
   }
 
   /** @param {Notice} notice */

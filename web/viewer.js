@@ -21,7 +21,7 @@ const VIDEO = { width: 1280, height: 720, fps: 30 };
 /** An application may have nothing to show yet; what it says is to be read all the same. */
 const FIRST_FRAME_MS = 5000;
 /** The broker may notice a moment after the stream did. */
-const ASK_FOR_REASON_AFTER_MS = [0, 300, 700, 1000];
+const ASK_FOR_REASON_AFTER_MS = [0, 300, 700, 1000, 2000];
 
 class Page {
   #broker = new BrokerClient(brokerRoot());

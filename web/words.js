@@ -93,7 +93,7 @@ function endingOfBroker(error, started) {
     return { heading: "The session has ended", text, advice, over: true };
   }
   if (status === 404 && started) {
-    return { heading: "The session has ended", text: "It was ended on purpose, here or elsewhere.", advice: "Start it again to go on.", over: true };
+    return { heading: "The session has ended", text: "It was ended, here or by someone else.", advice: "Start it again to go on.", over: true };
   }
   const [heading, advice] = WORDS_OF_STATUS[status] ?? [
     "The broker is at fault",

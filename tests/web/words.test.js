@@ -23,7 +23,7 @@ test("a session that ended is over, with the broker's reason and what to do", ()
 });
 
 test("a session that is unknown by now was ended; an application that is unknown is named", () => {
-  assert.match(endingOf(new BrokerError(404, "no session"), STARTED).text, /ended on purpose/);
+  assert.match(endingOf(new BrokerError(404, "no session"), STARTED).text, /was ended/);
   const unknown = endingOf(new BrokerError(404, "There is no application 'x'."), NOT_STARTED);
   assert.deepEqual([unknown.text, unknown.over], ["There is no application 'x'.", true]);
 });
