@@ -8,10 +8,10 @@ ICE credentials. The table decides; it holds no socket and no clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
 
 from signaling.core.address import Sockaddr, canonical_host
+from signaling.core.flow_records import Arrival, Flow, Viewer, put
 from signaling.core.media_path import IceCredentials, Side
 from signaling.core.stun import PacketKind, StunKind, StunMessage, packet_kind, parse_binding
 from signaling.core.verdict import Drop, Kept, ToBackend, ToClient
@@ -38,52 +38,15 @@ class FlowLimits:
     failures_per_s: float = 2000
 
 
-@dataclass(slots=True, eq=False)
-class _Viewer:
-    id: str
-    host: str
-    credentials: dict[Side, dict[tuple[str, str], IceCredentials]] = field(
-        default_factory=lambda: {side: {} for side in Side}
-    )
-    kept: tuple[StunMessage, bytes, float] | None = None
-    heard_at: float | None = None  # on a confirmed flow
-
-    def named(self, side: Side, ufrag: str) -> list[IceCredentials]:
-        """All that were told under this ufrag: none can be taken away by telling another."""
-        return [known for (name, _), known in self.credentials[side].items() if name == ufrag]
-
-
-@dataclass(slots=True, eq=False)
-class _Flow:
-    id: int
-    source: Sockaddr
-    viewer: _Viewer
-    seen: float
-    confirmed: bool = False
-    answered: bool = False  # something of the backend went to the client, by which a next request proves a path
-    bytes_in: int = 0
-    bytes_out: int = 0
-    checks: dict[bytes, str] = field(default_factory=dict)  # passed checks: transaction id -> the client's ufrag
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A client's datagram without its bytes."""
-
-    source: Sockaddr
-    size: int
-    at: float
-
-
 class FlowTable:
     """The flows of one session, for all its viewers."""
 
     def __init__(self, limits: FlowLimits, *, opaque: bool = False) -> None:
         self._limits = limits
         self._opaque = opaque
-        self._viewers: dict[str, _Viewer] = {}
-        self._by_source: dict[Sockaddr, _Flow] = {}
-        self._by_id: dict[int, _Flow] = {}
+        self._viewers: dict[str, Viewer] = {}
+        self._by_source: dict[Sockaddr, Flow] = {}
+        self._by_id: dict[int, Flow] = {}
         self._next_id = 0
         self._transactions: dict[bytes, Sockaddr] = {}  # authenticated requests: who used the id first
         self._allowance = limits.failures_per_s
@@ -91,7 +54,7 @@ class FlowTable:
 
     def open_viewer(self, viewer_id: str, client_host: str) -> None:
         """Await media of a viewer whose admitted signaling comes from `client_host`."""
-        self._viewers[viewer_id] = _Viewer(viewer_id, canonical_host(client_host))
+        self._viewers[viewer_id] = Viewer(viewer_id, canonical_host(client_host))
 
     def close_viewer(self, viewer_id: str) -> tuple[int, ...]:
         """Forget a viewer; returns the flows that ended with it."""
@@ -104,7 +67,7 @@ class FlowTable:
         known = self._viewers[viewer_id].credentials[side]
         key = (credentials.ufrag, credentials.pwd)
         known.pop(key, None)
-        _put(known, key, credentials, self._limits.credentials)
+        put(known, key, credentials, self._limits.credentials)
 
     def heard_at(self, viewer_id: str) -> float | None:
         """When the viewer's client was last heard on a confirmed flow; None where it never was."""
@@ -115,7 +78,7 @@ class FlowTable:
         flow = self._by_source.get(source)
         if flow is not None and now - flow.seen > self._limits.idle_s:
             flow = None  # ended, though not swept yet
-        came = _Arrival(source, len(datagram), now)
+        came = Arrival(source, len(datagram), now)
         kind = packet_kind(datagram)
         if kind is PacketKind.STUN:
             message = parse_binding(datagram)
@@ -188,7 +151,7 @@ class FlowTable:
 
     # What clients send.
 
-    def _binding(self, came: _Arrival, flow: _Flow | None, message: StunMessage) -> ToBackend | Drop:
+    def _binding(self, came: Arrival, flow: Flow | None, message: StunMessage) -> ToBackend | Drop:
         if message.kind is StunKind.REQUEST:
             return self._request(came, flow, message)
         if flow is not None and not flow.confirmed and message.kind is not StunKind.INDICATION:
@@ -199,7 +162,7 @@ class FlowTable:
             return self._pass(flow, came)
         return self._media(came, flow)
 
-    def _request(self, came: _Arrival, flow: _Flow | None, message: StunMessage) -> ToBackend | Drop:
+    def _request(self, came: Arrival, flow: Flow | None, message: StunMessage) -> ToBackend | Drop:
         found = self._authenticate(came, message, stranger=flow is None)
         if isinstance(found, Drop):
             return found
@@ -212,14 +175,14 @@ class FlowTable:
         if isinstance(verdict, Drop):
             return verdict
         if first_user is None:
-            _put(self._transactions, message.transaction_id, came.source, self._limits.transactions)
+            put(self._transactions, message.transaction_id, came.source, self._limits.transactions)
         flow = self._by_id[verdict.flow]
         # An ICE-lite backend sends no checks (RFC 8445 §2.5): that the client goes on after a response must do.
         if first_user is None and flow.answered and (credentials is None or credentials.lite):
             flow.confirmed = True
         return replace(verdict, confirmed=flow.confirmed, ufrag=ufrag)
 
-    def _handshake(self, came: _Arrival, flow: _Flow | None) -> ToBackend | Drop:
+    def _handshake(self, came: Arrival, flow: Flow | None) -> ToBackend | Drop:
         """DTLS before a backend whose signaling cannot be read: it may come without ICE."""
         viewer = flow.viewer if flow is not None else self._viewer_at(came.source)
         if viewer is None:
@@ -230,14 +193,14 @@ class FlowTable:
             return replace(verdict, confirmed=True)
         return verdict
 
-    def _media(self, came: _Arrival, flow: _Flow | None) -> ToBackend | Drop:
+    def _media(self, came: Arrival, flow: Flow | None) -> ToBackend | Drop:
         if flow is None:
             return Drop(MediaDrop.NOT_ADMITTED)
         return self._pass(flow, came) if flow.confirmed else Drop(MediaDrop.NOT_CONFIRMED)
 
     def _authenticate(
-        self, came: _Arrival, message: StunMessage, *, stranger: bool
-    ) -> tuple[_Viewer, IceCredentials | None] | Drop:
+        self, came: Arrival, message: StunMessage, *, stranger: bool
+    ) -> tuple[Viewer, IceCredentials | None] | Drop:
         """RFC 8445 §7.3: USERNAME is `<backend's ufrag>:<client's ufrag>`, the key is the backend's pwd."""
         if self._opaque:
             viewer = self._viewer_at(came.source)
@@ -261,7 +224,7 @@ class FlowTable:
         self._allowance_at = now
         return self._allowance >= 1
 
-    def _refute_answer(self, flow: _Flow, message: StunMessage) -> MediaDrop | None:
+    def _refute_answer(self, flow: Flow, message: StunMessage) -> MediaDrop | None:
         """Why a tentative client's answer is not believed; None when it is, or is an error for the backend to see."""
         ufrag = flow.checks.get(message.transaction_id)
         if ufrag is None:
@@ -273,7 +236,7 @@ class FlowTable:
 
     # The table.
 
-    def _admit(self, came: _Arrival, flow: _Flow | None, viewer: _Viewer, ufrag: str | None) -> ToBackend | Drop:
+    def _admit(self, came: Arrival, flow: Flow | None, viewer: Viewer, ufrag: str | None) -> ToBackend | Drop:
         """Give `viewer`'s authenticated datagram its flow, a new one where there is none."""
         if flow is not None and flow.viewer is viewer:
             return self._pass(flow, came)
@@ -286,34 +249,34 @@ class FlowTable:
             if replaced is None:
                 return Drop(MediaDrop.TABLE_FULL)
         gone = self._remove(replaced) if replaced is not None else None
-        flow = _Flow(self._next_id, came.source, viewer, came.at, bytes_in=came.size)
+        flow = Flow(self._next_id, came.source, viewer, came.at, bytes_in=came.size)
         self._next_id += 1
         self._by_id[flow.id] = self._by_source[came.source] = flow
         kept = self._take_kept(flow, ufrag, came.at)
         return ToBackend(flow.id, viewer.id, confirmed=False, opened=True, replaced=gone, kept=kept)
 
-    def _pass(self, flow: _Flow, came: _Arrival) -> ToBackend:
+    def _pass(self, flow: Flow, came: Arrival) -> ToBackend:
         self._note(flow, came.at)
         flow.bytes_in += came.size
         return ToBackend(flow.id, flow.viewer.id, flow.confirmed)
 
-    def _note(self, flow: _Flow, now: float) -> None:
+    def _note(self, flow: Flow, now: float) -> None:
         flow.seen = max(flow.seen, now)
         if flow.confirmed:
             flow.viewer.heard_at = max(flow.viewer.heard_at or now, now)
 
-    def _holds(self, flow: _Flow, now: float) -> bool:
+    def _holds(self, flow: Flow, now: float) -> bool:
         """Whether a flow keeps its place before a newcomer."""
         return flow.confirmed and now - flow.seen <= self._limits.live_s
 
-    def _remove(self, flow: _Flow) -> int:
+    def _remove(self, flow: Flow) -> int:
         del self._by_id[flow.id]
         del self._by_source[flow.source]
         return flow.id
 
     # What backends send.
 
-    def _withhold(self, flow: _Flow, kind: PacketKind, message: StunMessage | None, size: int) -> MediaDrop | None:
+    def _withhold(self, flow: Flow, kind: PacketKind, message: StunMessage | None, size: int) -> MediaDrop | None:
         """Why a tentative flow's client must not be sent this; None when it may."""
         if kind is not PacketKind.STUN and not (self._opaque and kind is PacketKind.DTLS):
             return MediaDrop.NOT_CONFIRMED
@@ -324,11 +287,11 @@ class FlowTable:
                 return MediaDrop.UNKNOWN_TRANSACTION
         return MediaDrop.AMPLIFICATION if flow.bytes_out + size > AMPLIFICATION * flow.bytes_in else None
 
-    def _remember_check(self, flow: _Flow, check: StunMessage) -> None:
+    def _remember_check(self, flow: Flow, check: StunMessage) -> None:
         """RFC 8445 §7.2.2: the backend's USERNAME is `<client's ufrag>:<its own>`."""
-        _put(flow.checks, check.transaction_id, (check.username or "").partition(":")[0], self._limits.checks)
+        put(flow.checks, check.transaction_id, (check.username or "").partition(":")[0], self._limits.checks)
 
-    def _take_kept(self, flow: _Flow, ufrag: str | None, now: float) -> bytes | None:
+    def _take_kept(self, flow: Flow, ufrag: str | None, now: float) -> bytes | None:
         """The kept check, if it is fresh and of the transport that the client asked for; it was sent then."""
         kept, flow.viewer.kept = flow.viewer.kept, None
         if kept is None:
@@ -341,18 +304,7 @@ class FlowTable:
         flow.bytes_out += len(datagram)
         return datagram
 
-    def _viewer_at(self, source: Sockaddr) -> _Viewer | None:
+    def _viewer_at(self, source: Sockaddr) -> Viewer | None:
         """The newest viewer whose signaling comes from this host."""
         host = canonical_host(source[0])
         return next((viewer for viewer in reversed(self._viewers.values()) if viewer.host == host), None)
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-def _put(bounded: dict[Key, Value], key: Key, value: Value, size: int) -> None:
-    """Add an entry; the oldest beyond `size` goes."""
-    bounded[key] = value
-    if len(bounded) > size:
-        del bounded[next(iter(bounded))]

@@ -15,6 +15,14 @@ def test_port_of_the_backend_is_asked_while_nothing_was_learned() -> None:
     assert BackendTargets(FALLBACK).asked_for(None) == (FALLBACK,)
 
 
+def test_hosts_are_those_that_were_named() -> None:
+    targets = BackendTargets(FALLBACK)
+    assert not targets.hosts
+    targets.learn(A, "aaaa")
+    targets.learn(TransportAddress("192.0.2.2", 1), None)
+    assert targets.hosts == {"127.0.0.2", "192.0.2.2"}
+
+
 def test_candidates_of_the_ufrag_are_asked_before_others() -> None:
     targets = BackendTargets(FALLBACK)
     targets.learn(A, "aaaa")
