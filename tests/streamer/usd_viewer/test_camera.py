@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.usd_viewer.camera import (
@@ -62,6 +62,7 @@ def under(camera: Camera, x: float, y: float) -> Vector:
     return add(camera.target, add(scale(camera.right, x * height), scale(camera.up, y * height)))
 
 
+@settings(deadline=None)
 @given(cameras)
 def test_axes_of_a_camera_are_an_upright_right_handed_frame(camera: Camera) -> None:
     axes = (camera.right, camera.up, camera.backward)
@@ -72,6 +73,7 @@ def test_axes_of_a_camera_are_an_upright_right_handed_frame(camera: Camera) -> N
     assert dot(camera.up, camera.world_up) > 0.0
 
 
+@settings(deadline=None)
 @given(cameras, drags, drags)
 def test_orbit_keeps_target_and_distance_and_never_flips(camera: Camera, dx: float, dy: float) -> None:
     turned = orbit(camera, dx, dy)
@@ -80,6 +82,7 @@ def test_orbit_keeps_target_and_distance_and_never_flips(camera: Camera, dx: flo
     assert abs(turned.azimuth) <= math.pi
 
 
+@settings(deadline=None)
 @given(cameras, drags)
 def test_dragging_to_the_right_brings_the_left_side_to_the_front(camera: Camera, dx: float) -> None:
     turned = orbit(camera, dx, 0.0)
@@ -100,6 +103,7 @@ def test_z_up_stages_stand_as_y_up_ones_do() -> None:
     assert tall.world_up == (0.0, 0.0, 1.0)
 
 
+@settings(deadline=None)
 @given(cameras, drags, drags)
 def test_pan_carries_what_is_under_the_pointer_along(camera: Camera, dx: float, dy: float) -> None:
     moved = pan(camera, dx, dy)
@@ -107,6 +111,7 @@ def test_pan_carries_what_is_under_the_pointer_along(camera: Camera, dx: float, 
     assert (x, y) == pytest.approx((dx, -dy), abs=1e-4)
 
 
+@settings(deadline=None)
 @given(cameras, st.floats(0.5, 2.0), drags, drags)
 def test_zoom_leaves_what_is_under_the_pointer_there(camera: Camera, factor: float, x: float, y: float) -> None:
     camera = replace(camera, target=(0.0, 0.0, 0.0))
@@ -114,12 +119,14 @@ def test_zoom_leaves_what_is_under_the_pointer_there(camera: Camera, factor: flo
     assert projected(zoom(camera, factor, x, y), point) == pytest.approx((x, y), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(cameras, st.floats(1e-6, 1e6))
 def test_zoom_stays_within_reach(camera: Camera, factor: float) -> None:
     distance = zoom(camera, factor).distance
     assert camera.reach * NEAREST <= distance <= camera.reach * FARTHEST
 
 
+@settings(deadline=None)
 @given(cameras, boxes, st.floats(0.3, 3.0))
 def test_frame_shows_all_of_a_box(camera: Camera, box: Bounds, aspect: float) -> None:
     framed = frame(camera, tuple(box.corners()), box.radius, aspect)
@@ -131,6 +138,7 @@ def test_frame_shows_all_of_a_box(camera: Camera, box: Bounds, aspect: float) ->
     assert framed.backward == pytest.approx(camera.backward)
 
 
+@settings(deadline=None)
 @given(cameras, st.tuples(*[st.floats(1.0, 3.0)] * 3), st.floats(0.5, 3.0))
 def test_frame_fills_the_picture(camera: Camera, size: Vector, aspect: float) -> None:
     camera = replace(camera, field_of_view=min(camera.field_of_view, 1.2))
@@ -141,6 +149,7 @@ def test_frame_fills_the_picture(camera: Camera, size: Vector, aspect: float) ->
     assert filled == pytest.approx(1.0, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(cameras, boxes)
 def test_clipping_planes_are_in_order_and_hold_what_lies_before_the_eye(camera: Camera, box: Bounds) -> None:
     near, far = clipping(camera, box)

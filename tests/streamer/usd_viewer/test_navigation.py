@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.input import Blur, InputEvent, Key, Modifiers, PointerButton, PointerMove, Wheel
@@ -176,6 +176,7 @@ events: st.SearchStrategy[InputEvent] = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(events, max_size=60))
 def test_no_sequence_of_events_loses_the_camera(sequence: list[InputEvent]) -> None:
     made = navigator()

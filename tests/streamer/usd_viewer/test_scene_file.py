@@ -139,7 +139,7 @@ def test_more_than_the_limit_is_refused_unread() -> None:
         reread(written(scene(batch())), limit_bytes=100)
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_refused_or_a_scene(data: st.DataObject) -> None:
     content = bytearray(written(scene(batch())))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.usd_viewer import shapes
@@ -52,6 +52,7 @@ def test_a_stage_that_names_no_up_axis_is_y_up() -> None:
     assert [shapes.as_up_axis(name) for name in ("Z", "Y", "")] == [UpAxis.Z, UpAxis.Y, UpAxis.Y]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, -1.0, 0.5]), st.sampled_from([0.0, 2.0])), max_size=60)
 )

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, is_remote, shorten
@@ -107,6 +107,7 @@ def test_viewers_see_paths_relative_to_the_root(policy: StagePolicy) -> None:
     assert policy.relative("/home/somebody/box.usda") == "box.usda"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_whatever_is_asked_for_nothing_outside_the_root_is_admitted(
     tmp_path_factory: pytest.TempPathFactory, uri: str
@@ -120,6 +121,7 @@ def test_whatever_is_asked_for_nothing_outside_the_root_is_admitted(
         assert admitted.is_relative_to(policy.root)
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_shortened_text_is_one_printable_line(text: str, limit: int) -> None:
     short = shorten(text, limit)

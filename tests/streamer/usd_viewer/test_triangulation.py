@@ -35,7 +35,7 @@ def star(angles: list[float], radii: list[float], turn: Doubles) -> Doubles:
 rotations = st.integers(0, 2**32 - 1).map(lambda seed: np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0])
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.floats(0.0, 1.0), min_size=5, max_size=24),
     st.lists(st.floats(0.2, 1.0), min_size=24, max_size=24),
@@ -75,6 +75,7 @@ def test_nothing_comes_of_nothing() -> None:
     assert faces.shape == (0,)
 
 
+@settings(deadline=None)
 @given(st.integers(3, 12))
 def test_degenerate_polygons_end(count: int) -> None:
     single(np.zeros((count, 3)))
