@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -17,9 +17,10 @@ from broker.core.ledger import Ledger, lingering
 from broker.core.session import Session, State
 from broker.core.slot import Backend, BackendState
 from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
-from broker.errors import NotFound
+from broker.errors import NotFound, StoreUnavailable
 from broker.providers.base import Activation, LaunchOrder, Provider
 from broker.stores.base import Store, WriteRace
+from signaling.errors import TableUnavailable
 from signaling.routes import RelayInfo, RouteReport
 from signaling.table import RouteTable
 
@@ -60,11 +61,11 @@ class Reconciler:
             for name, provider in self._providers.items():
                 group.create_task(provider.run(), name=f"provider {name}")
                 group.create_task(self._follow_backends(name, provider), name=f"backends of {name}")
-            group.create_task(self._follow_routes(), name="routes")
-            group.create_task(self._follow_sessions(), name="sessions")
+            group.create_task(_through_outages(self._follow_routes), name="routes")
+            group.create_task(_through_outages(lambda: self._follow_sessions(group)), name="sessions")
 
-    async def _follow_sessions(self) -> None:
-        async with asyncio.TaskGroup() as group, aclosing(self._store.changes()) as changes:
+    async def _follow_sessions(self, group: asyncio.TaskGroup) -> None:
+        async with aclosing(self._store.changes()) as changes:
             async for session_ids in changes:
                 self._wake(session_ids)
                 for session_id in session_ids - self._work.keys():
@@ -104,20 +105,16 @@ class Reconciler:
             while True:
                 work.wake.clear()
                 try:
-                    deadline = await self._converge(session_id, work)
+                    await self._sleep(work, await self._converge(session_id, work))
                     failures = 0
                 except _Finished:
                     return
                 except WriteRace:
-                    work.wake.set()
-                    deadline = None
-                except Exception:
-                    logger.exception("a session did not converge and is tried again", extra={"session": session_id})
+                    await asyncio.sleep(0)
+                except Exception as error:
+                    _tell_of_trouble(session_id, error)
                     failures += 1
-                    await asyncio.sleep(min(_RETRY_FIRST_S * 2**failures, _RETRY_MOST_S))
-                    work.wake.set()
-                    deadline = None
-                await self._sleep(work, deadline)
+                    await asyncio.sleep(_pause_s(failures))
         finally:
             del self._work[session_id]
             if work.slot_id is not None:
@@ -197,6 +194,31 @@ class Reconciler:
                 work.wake.set()
             case _:
                 assert_never(command)
+
+
+async def _through_outages(follow: Callable[[], Awaitable[None]]) -> None:
+    """Follow anew, after a pause, when store or route table cannot be reached; what is served is served on."""
+    failures = 0
+    while True:
+        begun = asyncio.get_running_loop().time()
+        try:
+            await follow()
+        except (StoreUnavailable, TableUnavailable) as error:
+            logger.warning("what changes is not heard for now: %r", error)
+        failures = 1 if asyncio.get_running_loop().time() - begun > _RETRY_MOST_S else failures + 1
+        await asyncio.sleep(_pause_s(failures))
+
+
+def _pause_s(failures: int) -> float:
+    return min(_RETRY_FIRST_S * 2.0 ** min(failures, 16), _RETRY_MOST_S)
+
+
+def _tell_of_trouble(session_id: str, error: Exception) -> None:
+    extra = {"session": session_id}
+    if isinstance(error, StoreUnavailable | TableUnavailable):
+        logger.warning("a session did not converge and is tried again: %r", error, extra=extra)
+    else:
+        logger.error("a session did not converge and is tried again", exc_info=error, extra=extra)
 
 
 class _Finished(Exception):

@@ -95,6 +95,9 @@ class Child:
                         await self._process.wait()
         finally:
             self._let_go()
+            await self._gone()
+
+    async def _gone(self) -> None:
         try:
             async with asyncio.timeout(_KILL_WAIT_S):
                 await self._process.wait()

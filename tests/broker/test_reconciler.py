@@ -6,20 +6,23 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
 
 from broker.core.catalog import Catalog, Profile
 from broker.core.session import EndReason, Phase, Session, State
+from broker.errors import StoreUnavailable
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
 from broker.sessions import Sessions
 from broker.stores.memory import MemoryStore
+from signaling.errors import TableUnavailable
 from signaling.routes import PortRange
 from signaling.table import MemoryRouteTable
 from tests.broker.relay import ReportingRelay
@@ -27,6 +30,7 @@ from tests.broker.samples import CLOCKS, RELAY, make_catalog, make_profile, make
 from tests.broker.waiting import eventually
 
 BACKEND = (sys.executable, str(Path(__file__).parent / "providers" / "backend.py"))
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -52,6 +56,53 @@ class Broker:
         return await self.until(session_id, lambda session: session.forget_at is not None)
 
 
+class Outage:
+    """Of a store or a route table: while it lasts, whoever follows changes is cut off."""
+
+    def __init__(self) -> None:
+        self._begun = asyncio.Event()
+
+    def begin(self) -> None:
+        self._begun.set()
+
+    def end(self) -> None:
+        self._begun.clear()
+
+    async def cutting(self, items: AsyncGenerator[Item, None], error: Exception) -> AsyncGenerator[Item, None]:
+        async with aclosing(items):
+            while True:
+                item = asyncio.ensure_future(anext(items))
+                cut = asyncio.create_task(self._begun.wait())
+                try:
+                    await asyncio.wait((item, cut), return_when=asyncio.FIRST_COMPLETED)
+                    if cut.done():
+                        raise error
+                    yield await item
+                finally:
+                    item.cancel()
+                    cut.cancel()
+                    await asyncio.wait((item, cut))
+
+
+class ShakyStore(MemoryStore):
+    def __init__(self, outage: Outage) -> None:
+        super().__init__()
+        self.outage = outage
+
+    def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:
+        return self.outage.cutting(super().changes(session_id), StoreUnavailable())
+
+
+class ShakyTable(MemoryRouteTable):
+    def __init__(self, outage: Outage) -> None:
+        super().__init__()
+        self.outage = outage
+
+    async def changes(self) -> AsyncIterator[None]:
+        async for _ in self.outage.cutting(super().changes(), TableUnavailable()):  # type: ignore[arg-type]
+            yield
+
+
 @asynccontextmanager
 async def broker(
     *arguments: str,
@@ -59,10 +110,11 @@ async def broker(
     catalog: Catalog | None = None,
     relay: bool = True,
     taken: frozenset[int] = frozenset(),
+    outage: Outage | None = None,
 ) -> AsyncIterator[Broker]:
     """Everything but API and relay, in one event loop; nothing of it is left afterwards."""
     profile = profile or make_profile(command=(*BACKEND, *arguments))
-    store, table = MemoryStore(), MemoryRouteTable()
+    store, table = ShakyStore(outage or Outage()), ShakyTable(outage or Outage())
     provider = ProcessProvider(ProcessSettings(usual_backend_host(), end_grace_s=1.0))
     whole = Broker(store, Sessions(store, table), ReportingRelay(table), profile)
     whole.relay.taken |= taken
@@ -262,6 +314,22 @@ async def test_the_trouble_of_one_session_does_not_stop_the_others(
         assert {session.state for session in sessions} == {State.READY}
         assert len(troubled) == 2
         assert "did not converge" in caplog.text
+
+
+async def test_sessions_outlive_an_outage_of_store_and_route_table(caplog: pytest.LogCaptureFixture) -> None:
+    outage = Outage()
+    async with broker(outage=outage) as it:
+        before = await it.create()
+        outage.begin()
+        during = await it.create(wait_s=0)
+        await eventually(lambda: caplog.text.count("is not heard for now") >= 2)
+        outage.end()
+        await it.until(during.id, lambda session: session.state is State.READY)
+        assert (await it.sessions.get(before.id)).state is State.READY
+        await it.relay.viewers(before.id, 1)
+        await it.until(before.id, lambda session: session.viewer_present)
+        await it.sessions.end(before.id)
+        await it.until_clean(before.id)
 
 
 async def test_all_backends_end_with_the_broker() -> None:

@@ -63,9 +63,9 @@ async def test_a_cancelled_end_kills_at_once() -> None:
     ending = asyncio.create_task(child.end(600))
     await asyncio.sleep(0)
     ending.cancel()
-    await asyncio.wait((ending,))
-    async with asyncio.timeout(10):
-        assert await child.exited() == -9
+    await asyncio.wait((ending,), timeout=10)
+    assert ending.cancelled() and child.has_exited
+    assert await child.exited() == -9
 
 
 async def test_a_command_that_no_system_takes_leaves_no_descriptor() -> None:
