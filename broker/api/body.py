@@ -29,19 +29,25 @@ def require_json(request: web.Request) -> None:
 
 
 async def read_json(request: web.Request) -> object:
-    """The body, None when there is none. Raises Invalid, HTTPRequestEntityTooLarge and other HTTPExceptions."""
+    """The body, None when there is none. Raises Invalid and HTTPExceptions."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
     if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
+        raise _too_large()
     try:
         async with asyncio.timeout(_READ_TIMEOUT_S):
             content = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"The body did not come within {_READ_TIMEOUT_S:g} s.") from None
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
     except (web.RequestPayloadError, ConnectionError) as error:
         raise web.HTTPBadRequest(text="The body was cut short or is badly framed.") from error
     return None if not content else _parse(content)
+
+
+def _too_large() -> Invalid:
+    return Invalid((Problem(("body",), f"The body should have at most {MAX_BODY_BYTES} bytes", "too_long"),))
 
 
 def _parse(content: bytes) -> object:
