@@ -45,6 +45,7 @@ PICTURE = """([left, top, right, bottom]) => {
     for (let i = 0; i < data.length; i += 4) grey.push((data[i] + data[i + 1] + data[i + 2]) / 3);
     return grey;
 }"""
+PICTURE_WIDTH = 48
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -116,6 +117,12 @@ def text_of(payload: str | bytes) -> str:
 def difference(one: list[float], other: list[float]) -> float:
     """Mean difference of the grey values, 0 to 255."""
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / len(one)
+
+
+def detail(picture: list[float]) -> float:
+    """Mean difference of neighbours in a row: near 0 for a backdrop that only changes from top to bottom."""
+    rows = [picture[start : start + PICTURE_WIDTH] for start in range(0, len(picture), PICTURE_WIDTH)]
+    return sum(difference(row[:-1], row[1:]) for row in rows) / len(rows)
 
 
 class Chromium:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.system.browser import WHOLE, Chromium, Tab, difference
+from tests.system.browser import WHOLE, Chromium, Tab, detail, difference
 from tests.system.ferry import Backend, Ferry, eventually, running_ferry
 
 NAMES = {"test-pattern": "Test pattern", "usd-viewer": "USD viewer"}
@@ -43,11 +43,25 @@ def view(tab: Tab) -> str | None:
     return tab.page.get_attribute("body", "data-view")
 
 
+def await_stage(tab: Tab) -> None:
+    """Until the stage stands where a bar over an empty backdrop told that it was loading."""
+    eventually(lambda: detail(tab.picture()) > 4, within_s=30, what="a picture of the stage")
+
+
+def await_rest(tab: Tab, part: tuple[float, float, float, float]) -> list[float]:
+    """A picture that stays as it is for half a second: what changes it later is input."""
+
+    def at_rest() -> list[float] | None:
+        before = tab.picture(part)
+        tab.page.wait_for_timeout(500)
+        return before if difference(before, tab.picture(part)) < 1 else None
+
+    return eventually(at_rest, within_s=15, what="a picture at rest")
+
+
 def assert_changed_by_input(tab: Tab, application: str) -> None:
     part = INPUT_LINES if application == "test-pattern" else WHOLE
-    still = tab.picture(part)
-    tab.page.wait_for_timeout(500)
-    assert difference(still, tab.picture(part)) < 2, "the picture moves by itself: nothing would be shown by input"
+    still = await_rest(tab, part)
     box = tab.page.locator("video").bounding_box()
     assert box
     tab.page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
@@ -94,6 +108,8 @@ def test_application_is_started_watched_steered_and_ended_in_a_browser(
     (backend,) = ferry.backends()
 
     eventually(lambda: tab.frames_decoded() >= 100, within_s=30, what="100 decoded frames")
+    if application == "usd-viewer":
+        await_stage(tab)
     assert_changed_by_input(tab, application)
     tab.screenshot(application)
     assert_media_goes_by_the_relay_alone(tab, ferry, session_id, backend)
@@ -121,6 +137,7 @@ def test_two_sessions_run_side_by_side_and_end_apart(ferry: Ferry, chromium: Chr
     eventually(lambda: first.frames_decoded() >= 100, within_s=30, what="100 decoded frames")
     eventually(lambda: second.frames_decoded() >= 100, within_s=30, what="100 decoded frames")
     assert first.selected_remotes().isdisjoint(second.selected_remotes())
+    await_stage(first)
     first.screenshot("side-by-side-usd-viewer")
     second.screenshot("side-by-side-test-pattern")
 
@@ -145,6 +162,7 @@ def test_stage_that_is_missing_is_told_to_the_viewer_and_the_session_stays(ferry
     tab, session_id = start(chromium, ferry, "usd-viewer", stage="nowhere/missing.usda")
     notices = tab.page.locator("#notices")
     expect(notices).to_contain_text("nowhere/missing.usda", timeout=15_000)
+    eventually(lambda: detail(tab.picture()) > 0.5, within_s=15, what="a picture that says so")
     tab.screenshot("missing-stage")
     assert ferry.call("GET", f"/stream/{session_id}").status == 200
     assert "nowhere/missing.usda" in ferry.log()
