@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fractions
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import av
@@ -29,6 +30,8 @@ RTP_HISTORY_SIZE = 1024
 
 _STEP = 0.15
 _RAISE_INTERVAL_S = 3.0
+_WINDOW_S = 1.0
+_WINDOW_FRAMES = 240
 _SMPTE170M = 6
 _LIMITED_RANGE = 1
 
@@ -68,11 +71,26 @@ class Rate:
         self._monotonic = monotonic
         self._opened_at = 0.0
         self._opened_with = 0
+        self._sent: deque[tuple[float, int]] = deque(maxlen=_WINDOW_FRAMES)
         self.target = bitrates.start
 
-    def ask(self, bitrate: int) -> None:
-        """Aim at this, as far as the bounds allow."""
-        self.target = max(self._bitrates.floor, min(bitrate, self._bitrates.ceiling))
+    def follow(self, estimate: int) -> None:
+        """Follow a receiver's estimate of what its network carries, as far as the bounds allow.
+
+        An estimate grows with what arrives (draft-alvestrand-rmcat-remb): after a still picture it is low because
+        little was sent. So it lowers the target only when more was sent of late than it allows.
+        """
+        if estimate >= self.target or estimate < self._sent_bitrate():
+            self.target = max(self._bitrates.floor, min(estimate, self._bitrates.ceiling))
+
+    def count(self, size_bytes: int) -> None:
+        """Remember that so much was sent just now."""
+        self._sent.append((self._monotonic(), 8 * size_bytes))
+
+    def _sent_bitrate(self) -> float:
+        since = self._monotonic() - _WINDOW_S
+        # A copy: the encoder's thread goes on counting.
+        return sum(bits for at, bits in tuple(self._sent) if at > since) / _WINDOW_S
 
     def open(self) -> int:
         """The rate with which an encoder is opened now."""
@@ -102,7 +120,9 @@ class _RealTime:
             codec = self._codec = self._open(frame, self._rate.open())
         kind = av.video.frame.PictureType
         frame.pict_type = kind.I if force_keyframe else kind.NONE
-        return b"".join(bytes(packet) for packet in codec.encode(frame))
+        data = b"".join(bytes(packet) for packet in codec.encode(frame))
+        self._rate.count(len(data))
+        return data
 
     def _open(self, frame: av.VideoFrame, bitrate: int) -> av.video.codeccontext.VideoCodecContext:
         raise NotImplementedError
@@ -126,7 +146,7 @@ class _RealTime:
 
     @target_bitrate.setter
     def target_bitrate(self, bitrate: int) -> None:
-        self._rate.ask(bitrate)
+        self._rate.follow(bitrate)
 
 
 class RealTimeH264(_RealTime, H264Encoder):

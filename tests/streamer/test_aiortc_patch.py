@@ -56,7 +56,7 @@ def test_senders_take_our_encoders_with_our_bounds(name: str) -> None:
     made = encoder(name)
     assert isinstance(made, RealTimeH264 | RealTimeVp8)
     assert made.target_bitrate == BOUNDS.start
-    for asked, got in ((9_000_000, 9_000_000), (10**9, BOUNDS.ceiling), (1, BOUNDS.floor)):
+    for asked, got in ((9_000_000, 9_000_000), (10**9, BOUNDS.ceiling)):
         made.target_bitrate = asked
         assert made.target_bitrate == got
 
@@ -131,20 +131,38 @@ def test_encoder_is_opened_anew_for_falls_at_once_and_for_raises_in_time() -> No
     clock = Clock()
     rate = Rate(BOUNDS, monotonic=clock)
     assert rate.open() == 4_000_000
-    rate.ask(4_500_000)
+    rate.follow(4_500_000)
     assert not rate.outgrown
-    rate.ask(5_000_000)
+    rate.follow(5_000_000)
     assert not rate.outgrown
     clock.now = 3.0
     assert rate.outgrown
     rate.open()
-    rate.ask(4_000_000)
+    rate.count(5_000_000 // 8)
+    rate.follow(4_000_000)
     assert rate.outgrown
 
 
-@given(st.lists(st.integers(-(10**12), 10**12), min_size=1))
-def test_target_stays_within_its_bounds(asked: list[int]) -> None:
+def test_low_estimate_counts_only_while_more_than_it_is_sent() -> None:
+    clock = Clock()
+    rate = Rate(BOUNDS, monotonic=clock)
+    rate.count(300_000 // 8)
+    rate.follow(900_000)
+    assert rate.target == BOUNDS.start, "a still picture was taken for a slow network"
+    rate.count(3_000_000 // 8)
+    rate.follow(900_000)
+    assert rate.target == 900_000
+    clock.now = 2.0  # nothing was sent since
+    rate.follow(600_000)
+    assert rate.target == 900_000
+    rate.follow(2_000_000)
+    assert rate.target == 2_000_000
+
+
+@given(st.lists(st.tuples(st.integers(-(10**12), 10**12), st.integers(0, 10**9)), min_size=1))
+def test_target_stays_within_its_bounds(heard: list[tuple[int, int]]) -> None:
     rate = Rate(BOUNDS)
-    for bits in asked:
-        rate.ask(bits)
+    for estimate, sent in heard:
+        rate.count(sent)
+        rate.follow(estimate)
         assert BOUNDS.floor <= rate.target <= BOUNDS.ceiling
