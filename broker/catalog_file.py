@@ -199,6 +199,15 @@ def _loose_patterns(catalog: Catalog) -> Iterator[tuple[str, str]]:
                 known = ", ".join(catalog.applications)
                 reason = f"there is no application {pattern.id!r}; name one of {known}, or '*' for all"
                 yield f"profiles.{profile.id}.applications.{number}.id", reason
+            elif unknown := _unknown_version(catalog, pattern):
+                reason = f"no such application has a version {unknown!r}; name one that it has, or '*' for all"
+                yield f"profiles.{profile.id}.applications.{number}.versions", reason
+
+
+def _unknown_version(catalog: Catalog, pattern: ApplicationPattern) -> str | None:
+    meant = catalog.applications.values() if pattern.id == ANY else [catalog.applications[pattern.id]]
+    known = {ANY, *(version for application in meant for version in application.versions)}
+    return next((version for version in pattern.versions if version not in known), None)
 
 
 def _muddles(catalog: Catalog) -> Iterator[tuple[str, str]]:

@@ -16,9 +16,10 @@ from pydantic import Field
 from broker.app import Broker
 from broker.catalog_file import SHIPPED, load_catalog
 from broker.configuration import ConfigurationError
-from broker.core.catalog import Catalog
+from broker.core.catalog import DEFAULT_PROFILE, Catalog
 from broker.listening import ListenAddress, is_loopback, listen, listen_nearby
 from broker.logs import set_up
+from broker.providers.ports import is_free
 from broker.settings import USUAL_LISTEN, BrokerSettings
 from signaling.relay import Relay
 from signaling.settings import RelaySettings
@@ -42,6 +43,7 @@ class UpSettings(BrokerSettings):
 def run(settings: UpSettings) -> int:
     """Serve until a signal; the exit status. Raises ConfigurationError, CannotListen before anything is started."""
     catalog = catalog_of(settings)
+    _check_addresses(settings)
     sockets = _listening(settings)
     try:
         set_up(settings.log_format, settings.log_level)
@@ -57,6 +59,18 @@ def catalog_of(settings: BrokerSettings) -> Catalog:
     if settings.usd_root is None:
         return catalog
     return catalog.with_environment({"PIXELFERRY_USD_ROOT": str(settings.usd_root)})
+
+
+def _check_addresses(settings: UpSettings) -> None:
+    """Raises ConfigurationError naming an address that only another machine has."""
+    own = {
+        "backend_host": settings.backend_host,
+        "relay.host": settings.relay.host,
+        "relay.upstream_host": settings.relay.upstream_host,
+    }
+    for key, host in own.items():
+        if host is not None and not is_free(host, 0, socket.SOCK_DGRAM):
+            raise ConfigurationError("settings", key, f"{host} is no address of this machine: name one that is")
 
 
 def _listening(settings: UpSettings) -> list[socket.socket]:
@@ -138,11 +152,19 @@ def _say_where(catalog: Catalog, sockets: list[socket.socket]) -> None:
     """Print the page's address and a command that makes a session."""
     host, port = sockets[0].getsockname()[:2]
     url = f"http://{ListenAddress({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}"
-    application = catalog.applications.get("usd-viewer") or next(iter(catalog.applications.values()))
-    body = json.dumps({"id": application.id, "profile": application.default_profile, "version": "latest"})
+    body = json.dumps(_example(catalog))
     sys.stdout.write(
         f"Pixelferry is up. Page: {url}/\n"
         f"A session: curl -X POST {url}/stream -H 'Content-Type: application/json' -H 'Prefer: wait=20' -d '{body}'\n"
         "Ctrl-C ends it, and every session with it.\n"
     )
     sys.stdout.flush()
+
+
+def _example(catalog: Catalog) -> dict[str, str]:
+    """The body of a request that this catalog serves."""
+    application = catalog.applications.get("usd-viewer") or next(iter(catalog.applications.values()))
+    profiles = catalog.profiles_of(application, application.version(None).version)
+    profile = profiles[0].id if profiles else DEFAULT_PROFILE
+    named = DEFAULT_PROFILE if profile == application.default_profile else profile
+    return {"id": application.id, "profile": named, "version": "latest"}

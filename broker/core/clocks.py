@@ -12,6 +12,10 @@ MEDIA_IS_PRESENCE_S = 15.0
 """Media of a client within so many seconds is a viewer, though its signaling connection is gone."""
 
 
+REPORT_LAG_S = 2.0
+"""A relay looks at its routes once a second, so a viewer who came in time is waited for a little longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """A clock of a session: when it ends the session, and why."""
@@ -69,10 +73,12 @@ def _ready_alarms(session: Session, backend: Backend | None) -> list[Alarm]:
         alarms.append(Alarm(at, EndReason.RELAY_LOST, "The relay of this session is gone"))
     if session.first_viewer_at is None:
         message = f"No viewer connected within {clocks.first_connection_s:g} s"
-        alarms.append(Alarm(ready_at + clocks.first_connection_s, EndReason.NEVER_CONNECTED, message))
+        at = ready_at + clocks.first_connection_s + REPORT_LAG_S
+        alarms.append(Alarm(at, EndReason.NEVER_CONNECTED, message))
     elif not session.viewer_present and session.last_viewer_at is not None:
         message = f"No viewer came back within {clocks.reconnect_grace_s:g} s"
-        alarms.append(Alarm(session.last_viewer_at + clocks.reconnect_grace_s, EndReason.DISCONNECTED, message))
+        at = session.last_viewer_at + clocks.reconnect_grace_s + REPORT_LAG_S
+        alarms.append(Alarm(at, EndReason.DISCONNECTED, message))
     if clocks.idle_s is not None and backend is not None and backend.activity is not None:
         last = max(filter(None, (ready_at, session.first_viewer_at, backend.activity.last_input_at)))
         alarms.append(Alarm(last + clocks.idle_s, EndReason.IDLE, f"No input came for {clocks.idle_s:g} s"))

@@ -147,6 +147,13 @@ def test_the_catalog_that_ships_has_both_applications(application: str) -> None:
         ("[profiles.default]", '[profiles."a b"]', "profiles.a b", "letter"),
         ("[profiles.default]", "[profile.default]", "profiles", "add it"),
         ('{ id = "app" }', '{ id = "ap" }', "profiles.default.applications.0.id", "name one of app"),
+        (
+            '{ id = "app" }',
+            '{ id = "app", versions = ["1.0.0", "2.0.0"] }',
+            "profiles.default.applications.0.versions",
+            "'2.0.0'",
+        ),
+        ('{ id = "app" }', '{ versions = ["3.0.0"] }', "profiles.default.applications.0.versions", "'*' for all"),
         ('{ id = "app" }', '{ id = "a p" }', "profiles.default.applications.0.id", "no id"),
         ('{ id = "app" }', '{ name = "app" }', "profiles.default.applications.0.name", "known are id, versions"),
         ('"1.0.0"', '"1.0"', 'applications.app.versions."1.0"', "1.0.0"),

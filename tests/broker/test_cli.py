@@ -95,6 +95,9 @@ def test_a_command_imports_only_what_it_runs() -> None:
         (["--usd-root", "/nowhere"], {}, ["--usd-root", "/nowhere"]),
         (["--listen", "0.0.0.0:0"], {}, ["listen", "0.0.0.0", "--insecure-no-identity"]),
         (["--listen", "[::]:0"], {}, ["listen", "--insecure-no-identity"]),
+        ([], {"PIXELFERRY_BACKEND_HOST": "192.0.2.1"}, ["backend_host", "192.0.2.1", "no address of this machine"]),
+        ([], {"PIXELFERRY_RELAY__HOST": "192.0.2.1"}, ["relay.host", "192.0.2.1", "no address of this machine"]),
+        ([], {"PIXELFERRY_RELAY__UPSTREAM_HOST": "192.0.2.1"}, ["relay.upstream_host", "192.0.2.1"]),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line(
@@ -107,6 +110,18 @@ def test_a_wrong_key_in_the_file_stops_the_start_with_one_line(tmp_path: Path) -
     config = tmp_path / "pixelferry.toml"
     config.write_text('[relay]\nprots = "31000-31999"\n')
     assert_one_line(pixelferry("up", "--config", str(config)), 2, str(config), "relay.prots", "'ports'")
+
+
+def test_the_request_that_is_shown_is_one_that_the_catalog_serves(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.toml"
+    command = json.dumps([sys.executable, str(BACKEND)])
+    catalog.write_text(
+        f'[applications.app.versions."1.0.0"]\n[profiles.fast]\napplications = [{{}}]\ncommand = {command}\n'
+    )
+    with running_ferry(tmp_path / "run", "--listen", "127.0.0.1:0", "--catalog", str(catalog)) as ferry:
+        shown = re.search(r"-d '(.*)'", eventually(ferry.log, within_s=5, what="the request"))
+        assert shown is not None
+        assert ferry.call("POST", "/stream", json.loads(shown[1])).status in (200, 202)
 
 
 def test_a_port_that_was_named_and_is_taken_is_one_line_and_another_status() -> None:

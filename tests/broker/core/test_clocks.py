@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from broker.core.clocks import first_alarm, next_look, viewer_is_present
+from broker.core.clocks import REPORT_LAG_S, first_alarm, next_look, viewer_is_present
 from broker.core.session import EndReason, Session, State, ended
 from broker.core.slot import Activity, Backend, BackendState
 from tests.broker.samples import CLOCKS, claimed_backend, make_report, make_session, with_ports
@@ -48,7 +48,7 @@ def test_the_start_clock_runs_anew_when_a_session_is_pending_again() -> None:
 
 
 def test_a_ready_session_waits_for_its_first_viewer() -> None:
-    assert reason_and_time(ready_session()) == (EndReason.NEVER_CONNECTED, 1130.0)
+    assert reason_and_time(ready_session()) == (EndReason.NEVER_CONNECTED, 1130.0 + REPORT_LAG_S)
 
 
 def test_no_clock_runs_while_a_viewer_is_present() -> None:
@@ -57,7 +57,7 @@ def test_no_clock_runs_while_a_viewer_is_present() -> None:
 
 def test_a_viewer_who_left_may_come_back_for_a_while() -> None:
     session = replace(ready_session(), first_viewer_at=1020.0, last_viewer_at=1100.0)
-    assert reason_and_time(session) == (EndReason.DISCONNECTED, 1130.0)
+    assert reason_and_time(session) == (EndReason.DISCONNECTED, 1130.0 + REPORT_LAG_S)
 
 
 def test_the_longest_length_ends_a_session_in_any_state() -> None:
@@ -94,7 +94,7 @@ def test_media_without_signaling_is_looked_at_again_when_it_would_count_no_more(
 
 
 def test_the_next_look_is_at_the_first_alarm() -> None:
-    assert next_look(ready_session(), None, Backend(BackendState.CLAIMED)) == 1130.0
+    assert next_look(ready_session(), None, Backend(BackendState.CLAIMED)) == 1130.0 + REPORT_LAG_S
 
 
 def test_nobody_looks_at_an_ended_session() -> None:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from broker.core.clocks import REPORT_LAG_S
 from broker.core.ledger import Claim, port_claims
 from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
 from broker.core.slot import Activity, Backend, BackendState
@@ -233,7 +234,7 @@ def test_the_first_viewer_and_the_last_ones_leaving_are_written_down() -> None:
     assert (left.viewer_present, left.first_viewer_at, left.last_viewer_at) == (False, 1020.0, 1050.0)
     back, _ = step(left, facts_of_ready(session, signaling_open=2), 1060.0)
     assert (back.viewer_present, back.first_viewer_at, back.last_viewer_at) == (True, 1020.0, 1060.0)
-    gone, _ = step(left, facts_of_ready(session), 1050.0 + CLOCKS.reconnect_grace_s)
+    gone, _ = step(left, facts_of_ready(session), 1050.0 + CLOCKS.reconnect_grace_s + REPORT_LAG_S)
     assert gone.end_reason is EndReason.DISCONNECTED
 
 
@@ -241,9 +242,17 @@ def test_a_session_that_never_had_a_viewer_ends() -> None:
     session = ready_session()
     facts = facts_of_ready(session)
     deadline = next_deadline(session, facts)
-    assert deadline == 1010.0 + CLOCKS.first_connection_s
+    assert deadline == 1010.0 + CLOCKS.first_connection_s + REPORT_LAG_S
     assert step(session, facts, deadline - 0.1)[0].state is State.READY
     assert step(session, facts, deadline)[0].end_reason is EndReason.NEVER_CONNECTED
+
+
+def test_a_viewer_who_came_in_time_is_not_missed_though_the_relay_says_so_a_second_later() -> None:
+    session = ready_session()
+    late = 1010.0 + CLOCKS.first_connection_s + 1.0
+    waiting, _ = step(session, facts_of_ready(session), late)
+    watched, _ = step(waiting, facts_of_ready(session, signaling_open=1), late)
+    assert (watched.state, watched.first_viewer_at) == (State.READY, late)
 
 
 def test_a_session_without_input_ends_where_the_backend_tells() -> None:

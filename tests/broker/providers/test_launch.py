@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from broker.providers.base import LaunchOrder
 from broker.providers.launch import environment_of, filled, placeholders, secrets_in
 from broker.providers.ports import BackendPorts
@@ -15,7 +17,10 @@ def test_a_command_may_name_what_is_launched_and_where_it_shall_listen() -> None
     order = LaunchOrder(make_profile(), "usd-viewer", "1.0.0", {})
     template = "{application} {version} {profile} {backend_host} {signaling_port} {media_port} {control_port}"
     expected = "usd-viewer 1.0.0 default 127.0.0.2 47000 47001 47002"
-    assert filled(template, placeholders(order, "127.0.0.2", PORTS)) == expected
+    values = placeholders(order, "127.0.0.2", PORTS)
+    assert filled(template, values) == expected
+    document = Path(__file__).parents[3].joinpath("docs", "profiles.md").read_text()
+    assert all(f"`{{{name}}}`" in document for name in values)
 
 
 def test_a_profile_cannot_change_what_the_protocol_fixes() -> None:
