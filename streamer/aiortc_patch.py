@@ -32,6 +32,7 @@ _STEP = 0.15
 _RAISE_INTERVAL_S = 3.0
 _WINDOW_S = 1.0
 _WINDOW_FRAMES = 240
+_GROWTH = 1.25
 _SMPTE170M = 6
 _LIMITED_RANGE = 1
 
@@ -72,16 +73,24 @@ class Rate:
         self._opened_at = 0.0
         self._opened_with = 0
         self._sent: deque[tuple[float, int]] = deque(maxlen=_WINDOW_FRAMES)
+        self._estimate = 0
+        self._moved_at = 0.0
         self.target = bitrates.start
 
     def follow(self, estimate: int) -> None:
         """Follow a receiver's estimate of what its network carries, as far as the bounds allow.
 
-        An estimate grows with what arrives (draft-alvestrand-rmcat-remb): after a still picture it is low because
-        little was sent. So it lowers the target only when more was sent of late than it allows.
+        An estimate never goes far above what arrives (draft-alvestrand-rmcat-remb), so after a picture at rest it is
+        low for no fault of the network. What tells of congestion is that it falls while about as much is sent as is
+        aimed at. Without that the target grows: to where streams start by itself, above as far as the estimate goes.
         """
-        if estimate >= self.target or estimate < self._sent_bitrate():
-            self.target = max(self._bitrates.floor, min(estimate, self._bitrates.ceiling))
+        fell, self._estimate = estimate < self._estimate, estimate
+        now, bounds = self._monotonic(), self._bitrates
+        limit = max(bounds.start, min(estimate, bounds.ceiling))
+        if fell and estimate < self.target and self._sent_bitrate() > self.target / 2:
+            self.target, self._moved_at = max(bounds.floor, estimate), now
+        elif self.target < limit and now - self._moved_at >= _WINDOW_S:
+            self.target, self._moved_at = min(limit, round(self.target * _GROWTH)), now
 
     def count(self, size_bytes: int) -> None:
         """Remember that so much was sent just now."""
