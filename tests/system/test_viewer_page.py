@@ -12,6 +12,8 @@ from tests.system.ferry import Backend, Ferry, eventually, running_ferry
 NAMES = {"test-pattern": "Test pattern", "usd-viewer": "USD viewer"}
 # Where the test pattern writes wheel and key: the one part of it that only input changes.
 INPUT_LINES = (0.07, 0.485, 0.57, 0.59)
+# Where the USD viewer writes that a stage cannot be opened; the bar that tells of loading runs below.
+CAPTION = (0.3, 0.45, 0.7, 0.49)
 SHORT_GRACE = """
 [applications.test-pattern]
 name = "Test pattern"
@@ -162,7 +164,7 @@ def test_stage_that_is_missing_is_told_to_the_viewer_and_the_session_stays(ferry
     tab, session_id = start(chromium, ferry, "usd-viewer", stage="nowhere/missing.usda")
     notices = tab.page.locator("#notices")
     expect(notices).to_contain_text("nowhere/missing.usda", timeout=15_000)
-    eventually(lambda: detail(tab.picture()) > 0.5, within_s=15, what="a picture that says so")
+    eventually(lambda: detail(tab.picture(CAPTION)) > 4, within_s=15, what="a picture that says so")
     tab.screenshot("missing-stage")
     assert ferry.call("GET", f"/stream/{session_id}").status == 200
     assert "nowhere/missing.usda" in ferry.log()
