@@ -10,10 +10,13 @@ from broker.core.ledger import Ledger
 from broker.core.placement import choose_ports
 from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
 from broker.core.slot import Backend, BackendState, SlotRef
-from signaling.routes import RelayInfo, Route, RouteReport, RouteState
+from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
 
 ROUTE_ATTEMPTS = 16
-"""So many pairs of ports are tried for one session before it ends: then not a port is at fault but the relay."""
+"""So many pairs of ports are tried for one session before it ends: then not a port is at fault but the relay.
+
+Ports that others hold do not count: they are set aside, so that the search ends by itself.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,7 @@ def _reroute(session: Session, facts: Facts, now: float) -> Session:
     if report is None or report.state is not RouteState.FAILED or not _concerns(report, session):
         return session
     why = report.error.value if report.error is not None else "no reason given"
-    if session.route_attempts >= ROUTE_ATTEMPTS:
+    if session.route_attempts >= ROUTE_ATTEMPTS and report.error is not RouteError.PORT_TAKEN:
         return ended(session, EndReason.ROUTE_FAILED, f"The relay could bind none of the ports tried ({why})", now)
     attempt = session.route_attempts + 1
     ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=attempt, avoid=session.ports)

@@ -153,6 +153,14 @@ def test_a_session_ends_when_no_other_port_is_left() -> None:
     assert "port_taken" in after.message
 
 
+def test_ports_that_others_hold_are_tried_as_long_as_there_are_others() -> None:
+    session = replace(with_ports(make_session()), route_attempts=ROUTE_ATTEMPTS)
+    assert session.ports is not None
+    report = make_report(session.ports, error=RouteError.PORT_TAKEN)
+    after, _ = step(session, make_facts(backend=claimed_backend(), report=report), 1010.0)
+    assert after.state is State.PENDING and after.ports != session.ports
+
+
 def test_a_session_ends_when_the_relay_can_bind_nothing() -> None:
     session = replace(with_ports(make_session()), route_attempts=ROUTE_ATTEMPTS)
     assert session.ports is not None
