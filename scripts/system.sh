@@ -1,7 +1,7 @@
 # System packages: sourced by setup.sh and image.sh, run by nobody.
 
 # Off-screen rendering: VTK opens EGL, or OpenGL in software where there is no graphics card.
-RENDERING_PACKAGES=(libegl1 libgl1)
+RENDERING_PACKAGES=(libegl1 libgl1 libgl1-mesa-dri)
 
 # A browser, and a WebRTC stack that is not ours (GStreamer's webrtcbin); debootstrap makes the root that image.sh runs in.
 TEST_PACKAGES=(
