@@ -58,6 +58,22 @@ def test_signal_ends_sessions_and_leaves_nothing(tmp_path: Path, number: signal.
         assert len(ferry.backends()) == 2
 
 
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://evil.example", 403), ("null", 403), ("http://localhost:3000", 101)]
+)
+def test_signaling_is_open_to_pages_of_this_machine_alone(ferry: Ferry, origin: str, status: int) -> None:
+    session = ferry.start_session("test-pattern")
+    route = ferry.route(session)
+    head = (
+        f"GET /session/{session['id']} HTTP/1.1\r\nHost: {route.host}:{route.signaling_port}\r\nOrigin: {origin}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: x-nv-sessionid.{session['id']}\r\n\r\n"
+    )
+    with socket.create_connection((route.host, route.signaling_port), timeout=10) as viewer:
+        viewer.sendall(head.encode())
+        assert viewer.recv(200).startswith(f"HTTP/1.1 {status} ".encode())
+
+
 def test_second_command_beside_the_first_takes_other_ports(ferry: Ferry, tmp_path: Path) -> None:
     mine = ferry.route(ferry.start_session("test-pattern"))
     with running_ferry(tmp_path / "second") as second:
