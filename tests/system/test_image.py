@@ -15,7 +15,6 @@ from tests.system.conftest import absent
 from tests.system.ferry import running_ferry
 
 PROJECT = Path(__file__).parents[2]
-MIRROR = "http://deb.debian.org/debian"
 # What .dockerignore lets through.
 SOURCES = (
     "LICENSE",
@@ -41,7 +40,7 @@ def minbase_archive() -> Path:
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=cache) as unfinished:
-            run("debootstrap", "--variant=minbase", "bookworm", f"{unfinished}/root", MIRROR)
+            run("debootstrap", "--variant=minbase", "bookworm", f"{unfinished}/root")
             run("tar", "--create", f"--file={unfinished}/tar", f"--directory={unfinished}/root", ".")
             Path(unfinished, "tar").rename(archive)
     return archive
