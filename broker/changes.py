@@ -6,29 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 
 
-class ChangeSignal:
-    """Tells followers that something changed, several changes as one."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._event = asyncio.Event()
-
-    def fire(self) -> None:
-        """Tell every follower."""
-        self._count += 1
-        self._event.set()
-        self._event = asyncio.Event()
-
-    async def follow(self) -> AsyncGenerator[None, None]:
-        """Yield at once, then after each change."""
-        seen = -1
-        while True:
-            if seen == self._count:
-                await self._event.wait()
-            seen = self._count
-            yield
-
-
 class ChangeFeed:
     """Tells followers which keys changed, several changes as one."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Protocol
 
 from signaling.routes import RelayInfo, Route, RouteReport
@@ -43,19 +43,21 @@ class RouteTable(Protocol):
         """Yield the whole set of routes wanted of this relay, by session id: at once, and again after each change."""
 
 
-class _Signal:
-    """Wakes every waiter; what happens between two waits is not missed."""
+class ChangeSignal:
+    """Tells followers that something changed, several changes as one; none between two of their steps is missed."""
 
     def __init__(self) -> None:
         self._count = 0
         self._event = asyncio.Event()
 
     def fire(self) -> None:
+        """Tell every follower."""
         self._count += 1
         self._event.set()
         self._event = asyncio.Event()
 
-    async def follow(self) -> AsyncIterator[None]:
+    async def follow(self) -> AsyncGenerator[None, None]:
+        """Yield at once, then after each change."""
         seen = -1
         while True:
             if seen == self._count:
@@ -71,8 +73,8 @@ class MemoryRouteTable:
         self._routes: dict[str, Route] = {}
         self._reports: dict[str, RouteReport] = {}
         self._relays: dict[str, RelayInfo] = {}
-        self._wanted = _Signal()
-        self._told = _Signal()
+        self._wanted = ChangeSignal()
+        self._told = ChangeSignal()
 
     async def publish(self, route: Route) -> None:
         if self._routes.get(route.session_id) == route:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from broker.changes import ChangeSignal
 from broker.core.slot import Backend, BackendState, SlotRef
 from broker.providers.base import Activation, LaunchOrder
 from broker.providers.occupant import Occupant
 from broker.providers.ports import PortPool, is_free
+from signaling.table import ChangeSignal
 
 logger = logging.getLogger(__name__)
 

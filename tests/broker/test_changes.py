@@ -1,7 +1,8 @@
 import asyncio
 from contextlib import aclosing
 
-from broker.changes import ChangeFeed, ChangeSignal
+from broker.changes import ChangeFeed
+from signaling.table import ChangeSignal
 
 
 async def test_a_signal_fired_between_two_steps_is_not_missed() -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import aiohttp
 
 from broker.app import Broker
-from broker.changes import ChangeSignal
 from broker.core.catalog import Application, ApplicationPattern, ApplicationVersion, Catalog, Profile
 from broker.core.slot import Backend, BackendState, SlotRef
 from broker.listening import ListenAddress, listen
@@ -20,7 +19,7 @@ from broker.settings import BrokerSettings
 from broker.stores.base import Store
 from broker.stores.memory import MemoryStore
 from signaling.routes import Json
-from signaling.table import MemoryRouteTable
+from signaling.table import ChangeSignal, MemoryRouteTable
 from tests.broker.relay import ReportingRelay
 from tests.broker.samples import ENDPOINT, make_profile
 
