@@ -21,6 +21,7 @@ from broker.api.ops import OpsApi
 from broker.api.stream import StreamApi
 from broker.api.web import WebFiles
 from broker.core.catalog import Catalog
+from broker.core.principal import ITSELF
 from broker.errors import NotFound, StoreUnavailable
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
@@ -123,9 +124,9 @@ class Broker:
         """End all sessions and wait until they hold nothing any more, in bounded time."""
         try:
             async with asyncio.timeout(self._settings.stop_s):
-                for session in await self._sessions.list():
+                for session in await self._sessions.list(by=ITSELF):
                     with suppress(NotFound):
-                        await self._sessions.end(session.id)
+                        await self._sessions.end(session.id, by=ITSELF)
                 async with aclosing(self._store.changes()) as changes:
                     async for _ in changes:
                         sessions = (await self._store.sessions()).values()

@@ -15,8 +15,9 @@ from uuid import uuid4
 from broker.core.catalog import Resolved
 from broker.core.ledger import Ledger
 from broker.core.placement import choose_ports, choose_slot
+from broker.core.principal import Principal
 from broker.core.session import EndReason, Session, State, ended
-from broker.errors import Conflict, NoCapacity, NotFound, StoreUnavailable
+from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, StoreUnavailable
 from broker.stores.base import Store, WriteRace
 from signaling.table import RouteTable
 
@@ -28,7 +29,7 @@ _RELEASE_WAIT_S = 5.0
 
 
 class Sessions:
-    """What the API calls. `owner` is the principal in whose name a session is made.
+    """What the API calls. `by` is who asks; a session is its owner's and the admins' alone to see and to touch.
 
     `allowed_origins` are those whose pages may open the signaling of the sessions made here, as `Route` has them.
     """
@@ -51,7 +52,7 @@ class Sessions:
         resolved: Resolved,
         arguments: Mapping[str, str],
         *,
-        owner: str,
+        by: Principal,
         wait_s: float = 0,
         idempotency_key: str | None = None,
     ) -> Session:
@@ -60,8 +61,8 @@ class Sessions:
         A second call with the key of a first returns that one's session. Raises NoCapacity (nothing was allocated),
         Conflict (the key was used for another request), StoreUnavailable.
         """
-        key = None if idempotency_key is None else _idempotency_claim(owner, idempotency_key)
-        request = _Request(resolved, dict(arguments), owner, key)
+        key = None if idempotency_key is None else _idempotency_claim(by.name, idempotency_key)
+        request = _Request(resolved, dict(arguments), by.name, key)
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._made_before(request)
             if session is None:
@@ -73,26 +74,24 @@ class Sessions:
             return await self._settled(session, wait_s)
         raise StoreUnavailable
 
-    async def get(self, session_id: str, *, wait_s: float = 0) -> Session:
+    async def get(self, session_id: str, *, by: Principal, wait_s: float = 0) -> Session:
         """The session, ended ones included for an hour; with `wait_s` once it is ready or ended, or after that time.
 
-        Raises NotFound.
+        Raises NotFound, Forbidden.
         """
-        session = await self._store.read(session_id)
-        if session is None:
-            raise NotFound("session", session_id)
-        return await self._settled(session, wait_s)
+        return await self._settled(await self._touched(session_id, by), wait_s)
 
-    async def list(self) -> builtins.list[Session]:
-        """All sessions that have not ended, oldest first."""
-        live = [session for session in (await self._store.sessions()).values() if session.state is not State.ENDED]
+    async def list(self, *, by: Principal) -> builtins.list[Session]:
+        """The sessions that have not ended and that this principal may see, oldest first."""
+        stored = (await self._store.sessions()).values()
+        live = [session for session in stored if session.state is not State.ENDED and by.may_touch(session.owner)]
         return sorted(live, key=lambda session: (session.created_at, session.id))
 
-    async def end(self, session_id: str) -> None:
-        """End a session, pending ones too. Raises NotFound when it is unknown or has ended already."""
+    async def end(self, session_id: str, *, by: Principal) -> None:
+        """End a session, pending ones too. Raises Forbidden, and NotFound when it is unknown or has ended already."""
         for _ in range(_WRITE_ATTEMPTS):
-            session = await self._store.read(session_id)
-            if session is None or session.state is State.ENDED:
+            session = await self._touched(session_id, by)
+            if session.state is State.ENDED:
                 raise NotFound("session", session_id)
             now = await self._store.now()
             with suppress(WriteRace):
@@ -100,6 +99,14 @@ class Sessions:
                 logger.info("session %s ended (deleted)", session_id, extra={"session": session_id})
                 return
         raise StoreUnavailable
+
+    async def _touched(self, session_id: str, by: Principal) -> Session:
+        session = await self._store.read(session_id)
+        if session is None:
+            raise NotFound("session", session_id)
+        if not by.may_touch(session.owner):
+            raise Forbidden
+        return session
 
     async def _made_before(self, request: _Request) -> Session | None:
         if request.idempotency is None:

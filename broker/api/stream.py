@@ -8,6 +8,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from broker.api.answers import json_answer
+from broker.api.auth import principal_of
 from broker.api.body import parsed, query_of, read_json, require_json
 from broker.api.dialect import Dialects
 from broker.api.models import EndOvcStream, EndStream, SessionPath, StartOvcStream, StartStream, StreamQuery
@@ -17,9 +18,6 @@ from broker.core.catalog import Catalog, Resolved
 from broker.core.session import EndReason, Session, State
 from broker.errors import Invalid, NotFound, Problem
 from broker.sessions import Sessions
-
-NOBODY = "anonymous"
-"""The principal of every request while there is no identity."""
 
 _POLL_AFTER_S = 1
 _LONGEST_KEY = 255
@@ -51,7 +49,9 @@ class StreamApi:
     async def list(self, request: web.Request) -> web.Response:
         """All sessions that have not ended, a page of them."""
         query = parsed(StreamQuery, query_of(request), "query")
-        found = [session for session in await self._sessions.list() if _is_meant(session, query)]
+        found = [
+            session for session in await self._sessions.list(by=principal_of(request)) if _is_meant(session, query)
+        ]
         if query.sort_by == "username":
             found.sort(key=lambda session: session.owner)
         if query.order == "DESC":
@@ -67,7 +67,11 @@ class StreamApi:
         resolved, arguments = self._asked_for(await read_json(request))
         wait_s = preferred_wait_s(request.headers.getall("Prefer", []), self._wait_max_s)
         session = await self._sessions.create(
-            resolved, arguments, owner=NOBODY, wait_s=wait_s or 0, idempotency_key=_idempotency_key(request)
+            resolved,
+            arguments,
+            by=principal_of(request),
+            wait_s=wait_s or 0,
+            idempotency_key=_idempotency_key(request),
         )
         return self._answer(request, session, wait_s)
 
@@ -75,24 +79,24 @@ class StreamApi:
         """One session; 404 for one that was deleted, 410 with the reason for one that ended otherwise."""
         session_id = parsed(SessionPath, dict(request.match_info), "path").id
         wait_s = preferred_wait_s(request.headers.getall("Prefer", []), self._wait_max_s)
-        session = await self._sessions.get(session_id, wait_s=wait_s or 0)
+        session = await self._sessions.get(session_id, by=principal_of(request), wait_s=wait_s or 0)
         if session.end_reason is EndReason.DELETED:
             raise NotFound("session", session_id)
         return self._answer(request, session, wait_s)
 
     async def delete(self, request: web.Request) -> web.Response:
         """End the session that the path names."""
-        await self._sessions.end(parsed(SessionPath, dict(request.match_info), "path").id)
+        await self._sessions.end(parsed(SessionPath, dict(request.match_info), "path").id, by=principal_of(request))
         return web.Response(status=204)
 
     async def delete_named_in_body(self, request: web.Request) -> web.Response:
         """End the session that the body names; OVC's answer has a body, misspelled as there."""
         body = await read_json(request)
         if not _speaks_ovc(body, "session_id"):
-            await self._sessions.end(parsed(EndStream, body, "body").id)
+            await self._sessions.end(parsed(EndStream, body, "body").id, by=principal_of(request))
             return web.Response(status=204)
         session_id = parsed(EndOvcStream, body, "body").session_id
-        await self._sessions.end(session_id)
+        await self._sessions.end(session_id, by=principal_of(request))
         return json_answer({"session_id": session_id, "satus": "deleted", "status": "deleted"})
 
     def _asked_for(self, body: object) -> tuple[Resolved, dict[str, str]]:

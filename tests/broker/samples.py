@@ -17,6 +17,7 @@ from broker.core.catalog import (
     Resolved,
 )
 from broker.core.ledger import Claim, Ledger
+from broker.core.principal import Principal, Role
 from broker.core.session import RelayPorts, Session
 from broker.core.slot import Backend, BackendState, SlotRef
 from broker.core.step import Facts
@@ -32,6 +33,9 @@ from signaling.routes import (
     SignalingKind,
 )
 
+ME = Principal("me", Role.USER, "me")
+YOU = Principal("you", Role.USER, "you")
+ADMIN = Principal("root", Role.ADMIN, "root")
 SESSION_ID = "8d5f4c2e-1f0a-4a5b-9c3d-000000000007"
 RELAY = RelayInfo("relay-a", "127.0.0.1", PortRange(31000, 31009), capacity=10, version="0.1.0")
 ENDPOINT = Endpoint("127.0.0.2", 47000, 47001)

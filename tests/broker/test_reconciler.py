@@ -26,7 +26,7 @@ from signaling.errors import TableUnavailable
 from signaling.routes import PortRange
 from signaling.table import MemoryRouteTable
 from tests.broker.relay import ReportingRelay
-from tests.broker.samples import CLOCKS, RELAY, make_catalog, make_profile, make_resolved
+from tests.broker.samples import CLOCKS, ME, RELAY, make_catalog, make_profile, make_resolved
 from tests.broker.waiting import eventually
 
 BACKEND = (sys.executable, str(Path(__file__).parent / "providers" / "backend.py"))
@@ -41,7 +41,7 @@ class Broker:
     profile: Profile
 
     async def create(self, *, wait_s: float = 15) -> Session:
-        return await self.sessions.create(make_resolved(self.profile), {"stage": "a"}, owner="me", wait_s=wait_s)
+        return await self.sessions.create(make_resolved(self.profile), {"stage": "a"}, by=ME, wait_s=wait_s)
 
     async def until(self, session_id: str, wanted: Callable[[Session], bool]) -> Session:
         async with asyncio.timeout(15), aclosing(self.store.changes(session_id)) as changes:
@@ -143,7 +143,7 @@ async def test_a_session_becomes_ready_and_a_delete_gives_everything_back() -> N
         assert (session.state, session.message) == (State.READY, "Session is active")
         assert session.route is not None and it.relay.served == {session.id: session.route}
         assert len(backend_processes()) == 1
-        await it.sessions.end(session.id)
+        await it.sessions.end(session.id, by=ME)
         over = await it.until_clean(session.id)
         assert (over.end_reason, over.slot, over.ports) == (EndReason.DELETED, None, None)
         assert not backend_processes()
@@ -172,7 +172,7 @@ async def test_several_sessions_start_side_by_side() -> None:
 async def test_a_pending_session_can_be_deleted_and_returns_all() -> None:
     async with broker("--silent") as it:
         session = await it.create(wait_s=0)
-        await it.sessions.end(session.id)
+        await it.sessions.end(session.id, by=ME)
         await it.until_clean(session.id)
         assert not backend_processes()
 
@@ -182,7 +182,7 @@ async def test_a_session_deleted_while_its_backend_is_starting_returns_all() -> 
         session = await it.create(wait_s=0)
         await it.until(session.id, lambda session: session.backend is not None)
         assert backend_processes()
-        await it.sessions.end(session.id)
+        await it.sessions.end(session.id, by=ME)
         await it.until_clean(session.id)
         assert not backend_processes()
 
@@ -195,7 +195,7 @@ async def test_a_killed_backend_ends_its_session_and_leaves_the_others_alone() -
         over = await it.until_clean(session.id)
         assert over.end_reason is EndReason.BACKEND_FAILED
         assert "SIGKILL" in over.message and "about to serve" in over.message
-        assert (await it.sessions.get(other.id)).state is State.READY
+        assert (await it.sessions.get(other.id, by=ME)).state is State.READY
         assert set(it.relay.served) == {other.id}
         assert len(backend_processes()) == 1
 
@@ -283,13 +283,13 @@ async def test_a_slot_given_back_serves_the_next_session() -> None:
         for _ in range(3):
             session = await it.create()
             assert session.state is State.READY
-            await it.sessions.end(session.id)
+            await it.sessions.end(session.id, by=ME)
 
 
 async def test_ports_given_back_are_not_given_out_again_at_once() -> None:
     async with broker() as it:
         first = await it.create()
-        await it.sessions.end(first.id)
+        await it.sessions.end(first.id, by=ME)
         await it.until_clean(first.id)
         second = await it.create()
         assert first.ports is not None and second.ports is not None
@@ -325,10 +325,10 @@ async def test_sessions_outlive_an_outage_of_store_and_route_table(caplog: pytes
         await eventually(lambda: caplog.text.count("is not heard for now") >= 2)
         outage.end()
         await it.until(during.id, lambda session: session.state is State.READY)
-        assert (await it.sessions.get(before.id)).state is State.READY
+        assert (await it.sessions.get(before.id, by=ME)).state is State.READY
         await it.relay.viewers(before.id, 1)
         await it.until(before.id, lambda session: session.viewer_present)
-        await it.sessions.end(before.id)
+        await it.sessions.end(before.id, by=ME)
         await it.until_clean(before.id)
 
 
@@ -342,7 +342,7 @@ async def test_all_backends_end_with_the_broker() -> None:
 async def test_no_task_is_kept_for_a_session_that_is_over() -> None:
     async with broker() as it:
         session = await it.create()
-        await it.sessions.end(session.id)
+        await it.sessions.end(session.id, by=ME)
         await it.until_clean(session.id)
         await eventually(lambda: f"session {session.id}" not in {task.get_name() for task in asyncio.all_tasks()})
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from broker.core.session import EndReason, RelayPorts, Session, State, ended
-from broker.errors import Conflict, NoCapacity, NotFound, StoreUnavailable
+from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, StoreUnavailable
 from broker.sessions import Sessions
 from broker.stores.base import WriteRace
 from broker.stores.memory import MemoryStore
 from signaling.routes import PortRange
 from signaling.table import MemoryRouteTable
-from tests.broker.samples import CLOCKS, RELAY, make_profile, make_resolved, session_id
+from tests.broker.samples import ADMIN, CLOCKS, ME, RELAY, YOU, make_profile, make_resolved, session_id
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def make_ready(store: MemoryStore, session: Session) -> None:
 async def test_a_new_session_holds_a_slot_and_a_pair_of_ports(sessions: Sessions, routes: MemoryRouteTable) -> None:
     await routes.announce(RELAY)
     clocks = replace(CLOCKS, max_length_s=60.0)
-    session = await sessions.create(make_resolved(make_profile(clocks=clocks)), {"stage": "a.usd"}, owner="me")
+    session = await sessions.create(make_resolved(make_profile(clocks=clocks)), {"stage": "a.usd"}, by=ME)
     assert session.state is State.PENDING
     assert session.slot is not None and session.slot.profile == "default"
     assert isinstance(session.ports, RelayPorts)
@@ -48,8 +48,8 @@ async def test_a_new_session_holds_a_slot_and_a_pair_of_ports(sessions: Sessions
 async def test_two_sessions_share_nothing(sessions: Sessions, routes: MemoryRouteTable) -> None:
     await routes.announce(RELAY)
     resolved = make_resolved(make_profile())
-    first = await sessions.create(resolved, {}, owner="me")
-    second = await sessions.create(resolved, {}, owner="me")
+    first = await sessions.create(resolved, {}, by=ME)
+    second = await sessions.create(resolved, {}, by=ME)
     assert first.slot is not None and second.slot is not None and first.ports is not None and second.ports is not None
     assert first.slot.claim != second.slot.claim
     assert {first.ports.signaling_port, first.ports.media_port}.isdisjoint(
@@ -59,15 +59,15 @@ async def test_two_sessions_share_nothing(sessions: Sessions, routes: MemoryRout
 
 
 async def test_a_session_is_made_while_no_relay_is_announced(sessions: Sessions) -> None:
-    assert (await sessions.create(make_resolved(make_profile()), {}, owner="me")).ports is None
+    assert (await sessions.create(make_resolved(make_profile()), {}, by=ME)).ports is None
 
 
 async def test_nothing_is_allocated_when_all_slots_are_taken(sessions: Sessions, store: MemoryStore) -> None:
     resolved = make_resolved(make_profile(slots=1))
-    await sessions.create(resolved, {}, owner="me")
+    await sessions.create(resolved, {}, by=ME)
     before = await store.claims()
     with pytest.raises(NoCapacity) as refusal:
-        await sessions.create(resolved, {}, owner="me")
+        await sessions.create(resolved, {}, by=ME)
     assert refusal.value.retry_after_s > 0
     assert "default" in str(refusal.value)
     assert await store.claims() == before
@@ -79,16 +79,16 @@ async def test_nothing_is_allocated_when_no_ports_are_left(
 ) -> None:
     await routes.announce(replace(RELAY, ports=PortRange(31000, 31001)))
     resolved = make_resolved(make_profile())
-    await sessions.create(resolved, {}, owner="me")
+    await sessions.create(resolved, {}, by=ME)
     with pytest.raises(NoCapacity):
-        await sessions.create(resolved, {}, owner="me")
+        await sessions.create(resolved, {}, by=ME)
     assert len(await store.sessions()) == 1
 
 
 async def test_many_at_once_get_as_many_slots_as_there_are(sessions: Sessions, routes: MemoryRouteTable) -> None:
     await routes.announce(replace(RELAY, ports=PortRange(31000, 31099), capacity=100))
     resolved = make_resolved(make_profile(slots=7))
-    asked = (sessions.create(resolved, {}, owner="me") for _ in range(20))
+    asked = (sessions.create(resolved, {}, by=ME) for _ in range(20))
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(result, Session) for result in results) == 7
     assert sum(isinstance(result, NoCapacity) for result in results) == 13
@@ -96,9 +96,9 @@ async def test_many_at_once_get_as_many_slots_as_there_are(sessions: Sessions, r
 
 async def test_a_slot_that_is_being_given_back_is_waited_for(sessions: Sessions, store: MemoryStore) -> None:
     resolved = make_resolved(make_profile(slots=1))
-    first = await sessions.create(resolved, {}, owner="me")
-    await sessions.end(first.id)
-    waiting = asyncio.create_task(sessions.create(resolved, {}, owner="me"))
+    first = await sessions.create(resolved, {}, by=ME)
+    await sessions.end(first.id, by=ME)
+    waiting = asyncio.create_task(sessions.create(resolved, {}, by=ME))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not waiting.done()
@@ -111,36 +111,36 @@ async def test_a_slot_that_is_being_given_back_is_waited_for(sessions: Sessions,
 
 async def test_a_second_create_with_the_same_key_is_the_same_session(sessions: Sessions, store: MemoryStore) -> None:
     resolved = make_resolved(make_profile())
-    first = await sessions.create(resolved, {"stage": "a"}, owner="me", idempotency_key="k")
-    assert await sessions.create(resolved, {"stage": "a"}, owner="me", idempotency_key="k") == first
+    first = await sessions.create(resolved, {"stage": "a"}, by=ME, idempotency_key="k")
+    assert await sessions.create(resolved, {"stage": "a"}, by=ME, idempotency_key="k") == first
     assert len(await store.sessions()) == 1
 
 
 async def test_creates_with_one_key_at_once_make_one_session(sessions: Sessions, store: MemoryStore) -> None:
     resolved = make_resolved(make_profile(slots=10))
-    made = await asyncio.gather(*(sessions.create(resolved, {}, owner="me", idempotency_key="k") for _ in range(10)))
+    made = await asyncio.gather(*(sessions.create(resolved, {}, by=ME, idempotency_key="k") for _ in range(10)))
     assert len({session.id for session in made}) == 1
     assert len(await store.sessions()) == 1
 
 
 async def test_a_key_used_for_another_request_is_refused(sessions: Sessions) -> None:
     resolved = make_resolved(make_profile())
-    await sessions.create(resolved, {"stage": "a"}, owner="me", idempotency_key="k")
+    await sessions.create(resolved, {"stage": "a"}, by=ME, idempotency_key="k")
     with pytest.raises(Conflict):
-        await sessions.create(resolved, {"stage": "b"}, owner="me", idempotency_key="k")
+        await sessions.create(resolved, {"stage": "b"}, by=ME, idempotency_key="k")
 
 
 async def test_the_same_key_of_another_owner_is_another_key(sessions: Sessions) -> None:
     resolved = make_resolved(make_profile())
-    first = await sessions.create(resolved, {}, owner="me", idempotency_key="k")
-    assert (await sessions.create(resolved, {}, owner="you", idempotency_key="k")).id != first.id
+    first = await sessions.create(resolved, {}, by=ME, idempotency_key="k")
+    assert (await sessions.create(resolved, {}, by=YOU, idempotency_key="k")).id != first.id
 
 
 async def test_a_create_that_waits_returns_the_session_ready(sessions: Sessions, store: MemoryStore) -> None:
-    waiting = asyncio.create_task(sessions.create(make_resolved(make_profile()), {}, owner="me", wait_s=20))
+    waiting = asyncio.create_task(sessions.create(make_resolved(make_profile()), {}, by=ME, wait_s=20))
     async with asyncio.timeout(5), aclosing(store.changes()) as changes:
         async for _ in changes:
-            if made := await sessions.list():
+            if made := await sessions.list(by=ME):
                 break
     await make_ready(store, made[0])
     async with asyncio.timeout(5):
@@ -148,41 +148,41 @@ async def test_a_create_that_waits_returns_the_session_ready(sessions: Sessions,
 
 
 async def test_a_wait_is_bounded(sessions: Sessions) -> None:
-    session = await sessions.create(make_resolved(make_profile()), {}, owner="me", wait_s=0.01)
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME, wait_s=0.01)
     assert session.state is State.PENDING
-    assert (await sessions.get(session.id, wait_s=0.01)).state is State.PENDING
+    assert (await sessions.get(session.id, wait_s=0.01, by=ME)).state is State.PENDING
 
 
 async def test_a_get_that_waits_returns_at_the_end_of_the_session(sessions: Sessions) -> None:
-    session = await sessions.create(make_resolved(make_profile()), {}, owner="me")
-    waiting = asyncio.create_task(sessions.get(session.id, wait_s=20))
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+    waiting = asyncio.create_task(sessions.get(session.id, wait_s=20, by=ME))
     await asyncio.sleep(0)
-    await sessions.end(session.id)
+    await sessions.end(session.id, by=ME)
     async with asyncio.timeout(5):
         assert (await waiting).end_reason is EndReason.DELETED
 
 
 async def test_an_unknown_session_is_named(sessions: Sessions) -> None:
     with pytest.raises(NotFound, match=session_id(1)):
-        await sessions.get(session_id(1))
+        await sessions.get(session_id(1), by=ME)
     with pytest.raises(NotFound):
-        await sessions.end(session_id(1))
+        await sessions.end(session_id(1), by=ME)
 
 
 async def test_a_deleted_session_is_listed_no_more_and_can_be_read(sessions: Sessions) -> None:
-    session = await sessions.create(make_resolved(make_profile()), {}, owner="me")
-    await sessions.end(session.id)
-    assert await sessions.list() == []
-    assert (await sessions.get(session.id)).end_reason is EndReason.DELETED
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+    await sessions.end(session.id, by=ME)
+    assert await sessions.list(by=ME) == []
+    assert (await sessions.get(session.id, by=ME)).end_reason is EndReason.DELETED
     with pytest.raises(NotFound):
-        await sessions.end(session.id)
+        await sessions.end(session.id, by=ME)
 
 
 async def test_sessions_are_listed_oldest_first(routes: MemoryRouteTable) -> None:
     times = iter(range(1000, 2000))
     sessions = Sessions(MemoryStore(lambda: float(next(times))), routes)
-    made = [await sessions.create(make_resolved(make_profile(slots=5)), {}, owner="me") for _ in range(5)]
-    assert [session.id for session in await sessions.list()] == [session.id for session in made]
+    made = [await sessions.create(make_resolved(make_profile(slots=5)), {}, by=ME) for _ in range(5)]
+    assert [session.id for session in await sessions.list(by=ME)] == [session.id for session in made]
 
 
 class RacedStore(MemoryStore):
@@ -194,14 +194,25 @@ class RacedStore(MemoryStore):
 
 async def test_a_race_lost_too_often_is_said_and_not_hidden(routes: MemoryRouteTable) -> None:
     with pytest.raises(StoreUnavailable):
-        await Sessions(RacedStore(), routes).create(make_resolved(make_profile()), {}, owner="me")
+        await Sessions(RacedStore(), routes).create(make_resolved(make_profile()), {}, by=ME)
 
 
 async def test_an_end_is_written_over_a_concurrent_step(sessions: Sessions, store: MemoryStore) -> None:
-    session = await sessions.create(make_resolved(make_profile()), {}, owner="me")
-    ends = asyncio.create_task(sessions.end(session.id))
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+    ends = asyncio.create_task(sessions.end(session.id, by=ME))
     await store.write(replace(session, message="meanwhile"))
     await ends
     stored = await store.read(session.id)
     assert stored is not None and stored.state is State.ENDED
     assert ended(stored, EndReason.IDLE, "", 0.0) == stored
+
+
+async def test_a_foreign_session_is_neither_seen_nor_touched_but_by_an_admin(sessions: Sessions) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+    with pytest.raises(Forbidden):
+        await sessions.get(session.id, by=YOU)
+    with pytest.raises(Forbidden):
+        await sessions.end(session.id, by=YOU)
+    assert await sessions.list(by=YOU) == []
+    assert [seen.id for seen in await sessions.list(by=ADMIN)] == [session.id]
+    await sessions.end(session.id, by=ADMIN)

@@ -31,6 +31,7 @@ def batch(kind: Kind = Kind.SURFACE, *, count: int = 4, frames: int = 0, texture
         transforms=rng.random((frames, 4, 4)),
         point_frames=rng.random((frames, count, 3)).astype(np.float32),
         normal_frames=rng.random((frames, count, 3)).astype(np.float32),
+        runs=np.array([[0, 0], [2, 1]], np.int32),
     )
 
 
@@ -43,6 +44,7 @@ def scene(*batches: Batch, frames: int = 1) -> Scene:
         outline=np.eye(3),
         timeline=Timeline(frames, 30.0),
         batches=batches,
+        paths=("/World/A", "/World/B"),
         textures=(Texture(np.zeros((2, 3, 4), np.uint8), False),),
         cameras=(StageCamera("Shot", (0.0, 0.0, 9.0), (0.0, 0.0, -1.0), 0.5),),
         prims=7,
@@ -109,6 +111,13 @@ def test_a_scene_comes_back_as_it_was(made: Scene) -> None:
         ("0.normals", np.zeros((3, 3), np.float32)),
         ("0.transforms", np.zeros((2, 4, 4))),
         ("0.point_frames", np.zeros((1, 5, 3), np.float32)),
+        ("0.runs", np.zeros((0, 2), np.int32)),
+        ("0.runs", np.array([[1, 0]], np.int32)),
+        ("0.runs", np.array([[0, 2]], np.int32)),
+        ("0.runs", np.array([[0, -1]], np.int32)),
+        ("0.runs", np.array([[0, 0], [0, 1]], np.int32)),
+        ("0.runs", np.array([[0, 0], [3, 1]], np.int32)),
+        ("paths", np.frombuffer(b"", np.uint8)),
         ("texture.0", np.zeros((0, 3, 4), np.uint8)),
         ("head", np.frombuffer(b"{}", np.uint8)),
         ("head", np.frombuffer(b"no json", np.uint8)),
