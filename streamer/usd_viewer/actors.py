@@ -8,6 +8,7 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 
 from streamer.usd_viewer.camera import Bounds, Vector
 from streamer.usd_viewer.lighting import LIGHT
+from streamer.usd_viewer.parts import owner_of
 from streamer.usd_viewer.scene import Batch, Kind, Scene, Surface, Texture
 from streamer.usd_viewer.vtk_arrays import data_array, id_array
 
@@ -21,8 +22,9 @@ class SceneActors:
     def __init__(self, scene: Scene, renderer: vtkRenderer) -> None:
         self.bounds: Bounds = _reach(scene)
         self._renderer = renderer
+        self._scene = scene
         textures = [_texture(texture) for texture in scene.textures]
-        self._actors = [_BatchActor(batch, textures) for batch in scene.batches]
+        self._actors = [BatchActor(batch, textures) for batch in scene.batches]
         for actor in self._actors:
             renderer.AddActor(actor.actor)
 
@@ -35,6 +37,18 @@ class SceneActors:
         """Tell the light where up is, as the camera sees it."""
         for actor in self._actors:
             actor.set_up(up)
+
+    def wireframe(self, on: bool) -> None:
+        """Draw surfaces by their edges alone, or whole again."""
+        for actor in self._actors:
+            style = actor.actor.GetProperty()
+            style.SetRepresentationToWireframe() if on else style.SetRepresentationToSurface()
+
+    def prim_of(self, prop: object, element: int) -> str | None:
+        """The path of the prim to which an element of one of the actors belongs."""
+        drawn = (batch for actor, batch in zip(self._actors, self._scene.batches, strict=True) if actor.actor is prop)
+        batch = next(drawn, None)
+        return None if batch is None else self._scene.paths[owner_of(batch, element)]
 
     def remove(self) -> None:
         """Take everything out of the renderer and off the GPU. Idempotent."""
@@ -59,6 +73,7 @@ def gradient(top: Vector, bottom: Vector) -> vtkActor:
         transforms=np.empty((0, 4, 4)),
         point_frames=np.empty((0, 4, 3), np.float32),
         normal_frames=np.empty((0, 4, 3), np.float32),
+        runs=np.zeros((1, 2), np.int32),
     )
     mapper, actor = vtkPolyDataMapper(), vtkActor()
     mapper.SetInputData(_poly_data(batch))
@@ -71,8 +86,10 @@ def gradient(top: Vector, bottom: Vector) -> vtkActor:
     return actor
 
 
-class _BatchActor:
-    def __init__(self, batch: Batch, textures: list[vtkTexture]) -> None:
+class BatchActor:
+    """One batch in VTK. `plain` draws it white and unlit, whatever its surface."""
+
+    def __init__(self, batch: Batch, textures: list[vtkTexture], *, plain: bool = False) -> None:
         self._batch = batch
         self._data = _poly_data(batch)
         self._frame = -1
@@ -84,16 +101,22 @@ class _BatchActor:
         style = self.actor.GetProperty()
         style.SetLineWidth(_LINE_WIDTH)
         style.SetPointSize(_DOT_SIZE)
-        if batch.kind is Kind.SURFACE:
+        self._lit = batch.kind is Kind.SURFACE and not plain
+        if self._lit:
             self._light(batch)
         else:
             style.LightingOff()
+        if plain:
+            mapper.ScalarVisibilityOff()
+            self.actor.ForceOpaqueOn()
+            return
         if batch.surface.texture >= 0 and len(batch.uvs):
             self.actor.SetTexture(textures[batch.surface.texture])
         self.actor.SetForceTranslucent(batch.surface.translucent)
         self.actor.SetForceOpaque(not batch.surface.translucent)
 
     def set_frame(self, frame: int) -> None:
+        """Move and bend to where it is in a frame of the timeline."""
         if frame == self._frame:
             return
         self._frame = frame
@@ -111,7 +134,8 @@ class _BatchActor:
             self._data.Modified()
 
     def set_up(self, up: Vector) -> None:
-        if self._batch.kind is Kind.SURFACE:
+        """Tell the light where up is, as the camera sees it."""
+        if self._lit:
             self._uniforms.SetUniform3f("upVC", up)
 
     def _light(self, batch: Batch) -> None:

@@ -30,6 +30,8 @@ class Placement:
     """(instances, 4, 4), in the world, at the start"""
     anchor: str = ""
     """What it moves with; empty where it stands still."""
+    owner: int = 0
+    """Number of the prim's path."""
     deformation: Doubles | None = None
     """(frames, points of the mesh, 3) where it changes its shape"""
 
@@ -151,6 +153,7 @@ def _rigid(placement: Placement, matrices: Doubles, track: Doubles | None, origi
         transforms=np.empty((0, 4, 4)) if track is None else track @ _shift(origin),
         point_frames=np.empty((0, drawn * count, 3), np.float32),
         normal_frames=np.empty((0, drawn * count, 3), np.float32),
+        runs=_run(placement),
     )
 
 
@@ -171,7 +174,12 @@ def _deforming(placement: Placement, deformation: Doubles, track: Doubles | None
         transforms=transforms,
         point_frames=point_frames.astype(np.float32),
         normal_frames=_normal_frames(point_frames, elements).astype(np.float32),
+        runs=_run(placement),
     )
+
+
+def _run(placement: Placement) -> Integers:
+    return np.array([[0, placement.owner]], np.int32)
 
 
 def _shift(origin: Doubles) -> Doubles:
@@ -209,6 +217,7 @@ def _joined(parts: list[Batch]) -> Batch:
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *(len(part.points) for part in parts[:-1])])
+    firsts = np.cumsum([0, *(len(part.elements) for part in parts[:-1])])
     points = np.concatenate([part.points for part in parts])
     return Batch(
         kind=parts[0].kind,
@@ -223,4 +232,7 @@ def _joined(parts: list[Batch]) -> Batch:
         transforms=parts[0].transforms,
         point_frames=np.empty((0, len(points), 3), np.float32),
         normal_frames=np.empty((0, len(points), 3), np.float32),
+        runs=np.concatenate(
+            [part.runs + np.array([first, 0]) for part, first in zip(parts, firsts, strict=True)]
+        ).astype(np.int32),
     )

@@ -1,23 +1,29 @@
 """Scenes as pictures: VTK off screen, through EGL on the GPU or in software, whichever the machine has."""
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 from vtkmodules.vtkCommonCore import vtkUnsignedCharArray
+from vtkmodules.vtkCommonDataModel import vtkDataObject, vtkSelection, vtkSelectionNode
 from vtkmodules.vtkRenderingCore import vtkLight, vtkRenderer
-from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow
+from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow, vtkOpenGLHardwareSelector
 
 from streamer.usd_viewer.actors import SceneActors, gradient
 from streamer.usd_viewer.backdrop import BOTTOM, TOP
-from streamer.usd_viewer.camera import Camera, clipping, dot
+from streamer.usd_viewer.camera import Bounds, Camera, clipping, dot
 from streamer.usd_viewer.caption import Caption
 from streamer.usd_viewer.egl import require_egl
+from streamer.usd_viewer.marking import Marker, paint_rim
+from streamer.usd_viewer.parts import bounds_of
 from streamer.usd_viewer.scene import Bytes, Scene
 from streamer.usd_viewer.vtk_arrays import bytes_of
 
 logger = logging.getLogger(__name__)
 
 FINE_SAMPLES = 8
+PICK_REACH_PX = 3
+"""How far from a line or an edge one may point and still mean it."""
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")
 
 
@@ -38,7 +44,13 @@ class Renderer:
         self._window.AddRenderer(self._renderer)
         self._pixels = vtkUnsignedCharArray()
         self._actors: SceneActors | None = None
+        self._scene: Scene | None = None
+        self._frame = 0
+        self._edges_only = False
+        self._outlined: tuple[str, ...] = ()
+        self._marker = Marker(self._window, self._renderer.GetActiveCamera())
         self._background = gradient(TOP, BOTTOM)
+        self._background.PickableOff()
         self._renderer.AddActor(self._background)
         self._caption = Caption(self._renderer)
         self.software = self._is_software()
@@ -50,6 +62,9 @@ class Renderer:
         if self._actors is not None:
             self._actors.remove()
         self._actors = SceneActors(scene, self._renderer) if scene is not None else None
+        self._scene, self._frame = scene, 0
+        self.wireframe(self._edges_only)
+        self.outline(())
         # Drawn last, the background costs only the pixels that nothing else covers.
         self._renderer.RemoveActor(self._background)
         self._renderer.AddActor(self._background)
@@ -58,17 +73,67 @@ class Renderer:
         """Write a message over the picture; empty strings take it away."""
         self._caption.say(title, text)
 
+    def outline(self, paths: Iterable[str]) -> None:
+        """Outline these prims and all below them from now on; what they are hidden by does not hide the outline.
+
+        A new scene begins without.
+        """
+        wanted = tuple(paths)
+        if wanted != self._outlined or self._scene is None:
+            self._outlined = wanted
+            self._marker.mark(self._scene, wanted)
+
+    def wireframe(self, on: bool) -> None:
+        """Draw surfaces by their edges alone from now on, or whole again; new scenes too."""
+        self._edges_only = on
+        if self._actors is not None:
+            self._actors.wireframe(on)
+
+    def pick(self, x: float, y: float) -> str | None:
+        """The path of the prim at a place in the picture drawn last, or None for the background.
+
+        `x` and `y` are parts of its width and height, from the upper left, as in input events. What an instance shows
+        has the instance's path; what a point instancer places, the instancer's.
+        """
+        actors = self._actors
+        width, height = self._window.GetSize()
+        if actors is None or not (0.0 <= x < 1.0 and 0.0 <= y < 1.0):
+            return None
+        column, row = int(x * width), height - 1 - int(y * height)
+        self._window.SetMultiSamples(0)
+        selector = vtkOpenGLHardwareSelector()
+        selector.SetRenderer(self._renderer)
+        selector.SetFieldAssociation(vtkDataObject.FIELD_ASSOCIATION_CELLS)
+        areas = [_around(column, row, reach, width, height) for reach in range(PICK_REACH_PX + 1)]
+        selector.SetArea(*areas[-1])
+        if not selector.CaptureBuffers():
+            return None
+        found = (_nearest(selector.GenerateSelection(*area), actors) for area in areas)
+        return next((path for path in found if path is not None), None)
+
+    def bounds_of(self, paths: Iterable[str]) -> Bounds | None:
+        """The box around these prims and all below them as drawn last, in the camera's coordinates, or None."""
+        return None if self._scene is None else bounds_of(self._scene, paths, self._frame)
+
     def draw(self, camera: Camera, frame: int, width: int, height: int, *, fine: bool) -> Bytes:
         """(height, width, 3) RGB of the scene's `frame` from `camera`; `fine` smooths the edges, at a price."""
         self._window.SetSize(width, height)
         self._window.SetMultiSamples(FINE_SAMPLES if fine else 0)
         self._caption.fit(width, height)
+        self._frame = frame
         if self._actors is not None:
             self._aim(camera, self._actors)
             self._actors.set_frame(frame)
             up = camera.world_up
             self._actors.set_up((dot(up, camera.right), dot(up, camera.up), dot(up, camera.backward)))
         self._window.Render()
+        picture = self._read(width, height)
+        if self._marker:
+            self._marker.draw(self._renderer, frame)
+            paint_rim(picture, self._read(width, height))
+        return picture
+
+    def _read(self, width: int, height: int) -> Bytes:
         self._window.GetPixelData(0, 0, width - 1, height - 1, 0, self._pixels, 0)
         rows = bytes_of(self._pixels).reshape(height, width, 3)
         return np.ascontiguousarray(rows[::-1])
@@ -94,3 +159,23 @@ class Renderer:
         )
         logger.info("rendering with %s", described.partition(":")[2].strip() or "an unnamed renderer")
         return any(name in described for name in _SOFTWARE)
+
+
+def _around(column: int, row: int, reach: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """The first and last column and row, as VTK takes an area."""
+    return (
+        max(column - reach, 0),
+        max(row - reach, 0),
+        min(column + reach, width - 1),
+        min(row + reach, height - 1),
+    )
+
+
+def _nearest(selection: vtkSelection, actors: SceneActors) -> str | None:
+    """The prim of the selected element."""
+    for number in range(selection.GetNumberOfNodes()):
+        node = selection.GetNode(number)
+        elements = node.GetSelectionList()
+        if elements.GetNumberOfTuples():
+            return actors.prim_of(node.GetProperties().Get(vtkSelectionNode.PROP()), int(elements.GetTuple1(0)))
+    return None

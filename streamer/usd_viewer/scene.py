@@ -64,6 +64,8 @@ class Batch:
     """(frames, n, 3), or (0, n, 3) for what keeps its shape"""
     normal_frames: Floats
     """(frames, n, 3) beside `point_frames`"""
+    runs: Integers
+    """(k, 2): from this element on, they belong to the prim of this number in the scene's `paths`; first row from 0"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +108,8 @@ class Scene:
     """(k, 3) the outermost points over time, by which the view is framed"""
     timeline: Timeline
     batches: tuple[Batch, ...]
+    paths: tuple[str, ...]
+    """Paths of the prims that are drawn; what a point instancer places belongs to the instancer"""
     textures: tuple[Texture, ...]
     cameras: tuple[StageCamera, ...]
     prims: int

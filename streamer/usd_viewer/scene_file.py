@@ -5,7 +5,7 @@ The process that reads stages is not trusted: what it writes is checked as bytes
 
 import json
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import IO, TypeVar
 
 import numpy as np
@@ -13,12 +13,16 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamer.usd_viewer.camera import Bounds, UpAxis, Vector
-from streamer.usd_viewer.scene import Batch, Floats, Kind, Scene, StageCamera, Surface, Texture, Timeline
+from streamer.usd_viewer.scene import Batch, Floats, Integers, Kind, Scene, StageCamera, Surface, Texture, Timeline
 
 T = TypeVar("T", bound=np.generic)
 
 _HEAD = "head"
-_BATCH_ARRAYS = ("points", "elements", "normals", "colors", "uvs", "transforms", "point_frames", "normal_frames")
+_PATHS = "paths"
+_BATCH_ARRAYS = (
+    *("points", "elements", "normals", "colors", "uvs"),
+    *("transforms", "point_frames", "normal_frames", "runs"),
+)
 
 
 class BadSceneFile(Exception):
@@ -62,6 +66,7 @@ def write_scene(scene: Scene, file: IO[bytes]) -> None:
     arrays: dict[str, NDArray[np.generic]] = {
         "outline": scene.outline,
         _HEAD: np.frombuffer(json.dumps(head).encode(), dtype=np.uint8),
+        _PATHS: np.frombuffer("\n".join(scene.paths).encode(), dtype=np.uint8),
     }
     for number, batch in enumerate(scene.batches):
         arrays |= {f"{number}.{name}": getattr(batch, name) for name in _BATCH_ARRAYS}
@@ -91,9 +96,10 @@ def _check_size(file: IO[bytes], limit_bytes: int) -> None:
 def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
     head = _Head.model_validate_json(_array(arrays, _HEAD, np.uint8, (None,)).tobytes())
     frames = head.timeline.frames
-    batches = tuple(
-        _batch(arrays, number, batch, frames, len(head.texture_repeats)) for number, batch in enumerate(head.batches)
-    )
+    written = _array(arrays, _PATHS, np.uint8, (None,)).tobytes().decode()
+    paths = tuple(written.split("\n")) if written else ()
+    counts = _Counts(frames, len(head.texture_repeats), len(paths))
+    batches = tuple(_batch(arrays, number, batch, counts) for number, batch in enumerate(head.batches))
     textures = tuple(
         Texture(_array(arrays, f"texture.{number}", np.uint8, (None, None, 4)), repeat)
         for number, repeat in enumerate(head.texture_repeats)
@@ -108,6 +114,7 @@ def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
         outline=_array(arrays, "outline", np.float64, (None, 3)),
         timeline=head.timeline,
         batches=batches,
+        paths=paths,
         textures=textures,
         cameras=head.cameras,
         prims=head.prims,
@@ -115,17 +122,26 @@ def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
     )
 
 
-def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, frames: int, textures: int) -> Batch:
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """How many there are of what batches refer to."""
+
+    frames: int
+    textures: int
+    paths: int
+
+
+def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, counts: _Counts) -> Batch:
     points = _array(arrays, f"{number}.points", np.float32, (None, 3))
     count = len(points)
     elements = _array(arrays, f"{number}.elements", np.int32, (None, head.kind.corners))
     if elements.size and not (elements.min() >= 0 and elements.max() < count):
         raise ValueError("an element names a point that is not there")
-    if not -1 <= head.surface.texture < textures:
+    if not -1 <= head.surface.texture < counts.textures:
         raise ValueError("a surface names a texture that is not there")
 
     def frames_of(name: str) -> Floats:
-        return _none_or(frames, _array(arrays, f"{number}.{name}", np.float32, (None, count, 3)))
+        return _none_or(counts.frames, _array(arrays, f"{number}.{name}", np.float32, (None, count, 3)))
 
     return Batch(
         kind=head.kind,
@@ -135,10 +151,21 @@ def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, frames: in
         normals=_none_or(count, _array(arrays, f"{number}.normals", np.float32, (None, 3))),
         colors=_array(arrays, f"{number}.colors", np.uint8, (count, 4)),
         uvs=_none_or(count, _array(arrays, f"{number}.uvs", np.float32, (None, 2))),
-        transforms=_none_or(frames, _array(arrays, f"{number}.transforms", np.float64, (None, 4, 4))),
+        transforms=_none_or(counts.frames, _array(arrays, f"{number}.transforms", np.float64, (None, 4, 4))),
         point_frames=frames_of("point_frames"),
         normal_frames=frames_of("normal_frames"),
+        runs=_runs(_array(arrays, f"{number}.runs", np.int32, (None, 2)), len(elements), counts.paths),
     )
+
+
+def _runs(runs: Integers, elements: int, paths: int) -> Integers:
+    starts, owners = runs[:, 0], runs[:, 1]
+    whole = len(runs) > 0 and starts[0] == 0 and bool((np.diff(starts) > 0).all()) and starts[-1] < max(elements, 1)
+    if not whole and elements:
+        raise ValueError("elements without a prim")
+    if len(owners) and not (owners.min() >= 0 and owners.max() < paths):
+        raise ValueError("elements of a prim that is not there")
+    return runs
 
 
 def _array(arrays: "np.lib.npyio.NpzFile", name: str, dtype: type[T], shape: tuple[int | None, ...]) -> NDArray[T]:

@@ -49,6 +49,8 @@ class StageReader:
     _shapes: dict[str, Shape | None] = field(default_factory=dict)
     _materials: dict[str, Material] = field(default_factory=dict)
     _cameras: list[StageCamera] = field(default_factory=list)
+    _paths: dict[str, int] = field(default_factory=dict)
+    _instancer: str = ""
     _time: Usd.TimeCode = field(default_factory=Usd.TimeCode.EarliestTime)
     _transforms: UsdGeom.XformCache = field(default_factory=UsdGeom.XformCache)
     _moving: MovingPrims = field(init=False)
@@ -78,6 +80,7 @@ class StageReader:
             outline=outline_of(batches),
             timeline=self._moving.timeline(),
             batches=batches,
+            paths=tuple(self._paths),
             textures=self._surfaces.textures,
             cameras=tuple(self._cameras),
             prims=self._prims,
@@ -95,7 +98,9 @@ class StageReader:
             world = np.array(self._transforms.GetLocalToWorldTransform(prim) * outside)
             if prim.IsA(UsdGeom.PointInstancer):
                 prims.PruneChildren()
+                outermost, self._instancer = self._instancer, self._instancer or str(prim.GetPath())
                 self._attempt(prim, self._instance, instances=world @ instances, nesting=nesting)
+                self._instancer = outermost
             elif (box := draw_mode_shape(prim, self._time)) is not None:
                 prims.PruneChildren()
                 self._place(prim, box, world @ instances)
@@ -149,10 +154,11 @@ class StageReader:
             raise BadGeometry("its transform is not finite")
         points = deformation(prim, self._moving) if shape.sources is not None and len(instances) == 1 else None
         anchor = self._moving.anchor(prim) if len(instances) == 1 else ""
+        owner = self._paths.setdefault(self._instancer or str(prim.GetPath()), len(self._paths))
         for material, elements in self._parts(prim, shape):
             look = self._surfaces.look(prim, shape, material, self._time)
             self._placements.append(
-                Placement(shape, elements, look.colors, look.uvs, look.surface, instances, anchor, points)
+                Placement(shape, elements, look.colors, look.uvs, look.surface, instances, anchor, owner, points)
             )
 
     def _parts(self, prim: Usd.Prim, shape: Shape) -> Iterator[tuple[Material, Integers]]:
