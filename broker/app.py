@@ -14,6 +14,7 @@ from aiohttp import web
 import web as web_client
 from broker.api.access import Access, origins_for_relays, plain_name
 from broker.api.applications import MOUNTS, ApplicationApi
+from broker.api.auth import Audience, audiences_of
 from broker.api.body import MAX_BODY_BYTES
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
 from broker.api.middleware import Gate
@@ -21,7 +22,7 @@ from broker.api.ops import OpsApi
 from broker.api.stream import StreamApi
 from broker.api.web import WebFiles
 from broker.core.catalog import Catalog
-from broker.core.principal import ITSELF
+from broker.core.principal import ITSELF, Principal, nobody
 from broker.errors import NotFound, StoreUnavailable
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
@@ -78,7 +79,14 @@ class Broker:
     def application(self) -> web.Application:
         """The API and the page as one aiohttp application."""
         settings = self._settings
-        gate = Gate(Access(frozenset(_own_names(settings))), lambda: self._stopping)
+        operations = OpsApi(self._why_not_ready).routes()
+        pages = WebFiles(web_client.ROOT, frame_ancestors=settings.frame_ancestors).routes()
+        gate = Gate(
+            Access(frozenset(_own_names(settings))),
+            lambda: self._stopping,
+            _without_identity,
+            audiences=audiences_of([*operations, *pages], Audience.EVERYONE),
+        )
         application = web.Application(middlewares=[gate.middleware()], client_max_size=MAX_BODY_BYTES)
         dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
         for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
@@ -86,8 +94,7 @@ class Broker:
             application.add_routes(api.routes())
         for mount in MOUNTS:
             application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
-        application.add_routes(OpsApi(self._why_not_ready).routes())
-        application.add_routes(WebFiles(web_client.ROOT, frame_ancestors=settings.frame_ancestors).routes())
+        application.add_routes([*operations, *pages])
         return application
 
     @asynccontextmanager
@@ -139,6 +146,10 @@ class Broker:
 def _process_provider(settings: BrokerSettings) -> ProcessProvider:
     ports = settings.backend_ports
     return ProcessProvider(ProcessSettings(settings.backend_host or usual_backend_host(), ports.lo, ports.hi))
+
+
+async def _without_identity(request: web.Request) -> Principal:
+    return nobody(str(request.get_extra_info("peername", ("",))[0]))
 
 
 def _own_names(settings: BrokerSettings) -> list[str]:

@@ -3,6 +3,7 @@
 BrokerError
 ├── NotFound            name another one
 ├── Invalid             mend the request
+├── Unauthenticated     say who you are
 ├── Forbidden           ask as someone else
 ├── Conflict            the thing is in another state, or was asked for differently
 ├── NoCapacity          try again after `retry_after_s`
@@ -48,6 +49,22 @@ class Invalid(BrokerError):
 
     def __str__(self) -> str:
         return "; ".join(f"{'.'.join(map(str, problem.loc))}: {problem.msg}" for problem in self.problems)
+
+
+@dataclass(eq=False)
+class Unauthenticated(BrokerError):
+    """Nobody is known behind the request. `presented`: something was presented, and it does not hold."""
+
+    reason: str = "This needs authentication: send 'Authorization: Bearer <token or key>'."
+    presented: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
+
+    @property
+    def challenge(self) -> str:
+        """The value of WWW-Authenticate (RFC 6750 §3): no error is named to who presented nothing."""
+        return 'Bearer realm="pixelferry"' + (', error="invalid_token"' if self.presented else "")
 
 
 class Forbidden(BrokerError):

@@ -18,6 +18,7 @@ from broker.errors import (
     Problem,
     QuotaExceeded,
     StoreUnavailable,
+    Unauthenticated,
 )
 from signaling.routes import Json
 
@@ -44,6 +45,10 @@ def answer_to(error: BrokerError) -> web.Response:
             return refusal(422, [_problem(problem) for problem in error.problems])
         case NotFound():
             return refusal(404, str(error))
+        case Unauthenticated(challenge=challenge):
+            answer = refusal(401, str(error))
+            answer.headers["WWW-Authenticate"] = challenge
+            return answer
         case Forbidden():
             return refusal(403, str(error))
         case Conflict():

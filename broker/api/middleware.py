@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from broker.api.access import Access
 from broker.api.answers import UNEXPECTED, answer_to, answer_to_http, refusal
+from broker.api.auth import PRINCIPAL, Audience, Authenticator, Facade, require_admin
 from broker.errors import BrokerError, Forbidden
 
 logger = logging.getLogger(__name__)
@@ -29,12 +30,29 @@ _ALWAYS = {
 }
 
 
-class Gate:
-    """The one middleware. `stopping` says whether nothing may be changed any more."""
+_USUAL = Facade("", answer_to, answer_to_http)
 
-    def __init__(self, access: Access, stopping: Callable[[], bool]) -> None:
+
+class Gate:
+    """The one middleware. `stopping` says whether nothing may be changed any more.
+
+    `audiences` names who may use which path (as the route has it); what is not in it is for users.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        stopping: Callable[[], bool],
+        authenticate: Authenticator,
+        *,
+        audiences: Mapping[str, Audience],
+        facades: Sequence[Facade] = (),
+    ) -> None:
         self._access = access
         self._stopping = stopping
+        self._authenticate = authenticate
+        self._audiences = audiences
+        self._facades = facades
 
     def middleware(self) -> Middleware:
         """As aiohttp wants it."""
@@ -42,7 +60,7 @@ class Gate:
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
             origin = self._admitted_origin(request)
-            response = self._refused(request, origin) or await _answered(request, handler)
+            response = self._refused(request, origin) or await self._answered(request, handler)
             _add_headers(response, origin)
             return response
 
@@ -61,6 +79,31 @@ class Gate:
             return refusal(503, "Pixelferry is stopping. Try again later.", retry_after_s=5)
         return None
 
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        facade = next((one for one in self._facades if one.serves(request)), _USUAL)
+        try:
+            await self._identify(request, facade)
+            return await handler(request)
+        except web.HTTPException as error:
+            return facade.tell_http(error)
+        except BrokerError as error:
+            answer = facade.tell(error)
+            if answer.status == 500:
+                logger.exception("%s %s failed", request.method, _route_of(request))
+            return answer
+        except Exception:  # the root of a request's task
+            logger.exception("%s %s failed", request.method, _route_of(request))
+            return refusal(500, UNEXPECTED)
+
+    async def _identify(self, request: web.Request, facade: Facade) -> None:
+        """Write down who asks, unless everyone may. Raises BrokerError for who may not."""
+        audience = self._audiences.get(_route_of(request), Audience.USERS)
+        if audience is Audience.EVERYONE:
+            return
+        request[PRINCIPAL] = await (facade.authenticate or self._authenticate)(request)
+        if audience in (Audience.ADMINS, Audience.SCRAPERS):
+            require_admin(request)
+
     def _names_us(self, request: web.Request) -> bool:
         hosts = request.headers.getall("Host", [])
         sockname = request.get_extra_info("sockname", ("",))
@@ -72,21 +115,6 @@ class Gate:
         if len(origins) != 1 or not self._names_us(request):
             return None
         return origins[0] if self._access.admits_origin(origins[0], request.headers["Host"]) else None
-
-
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        return answer_to_http(error)
-    except BrokerError as error:
-        answer = answer_to(error)
-        if answer.status == 500:
-            logger.exception("%s %s failed", request.method, _route_of(request))
-        return answer
-    except Exception:  # the root of a request's task
-        logger.exception("%s %s failed", request.method, _route_of(request))
-        return refusal(500, UNEXPECTED)
 
 
 def _route_of(request: web.Request) -> str:
