@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
+from broker.core.events import Event, EventDraft
 from broker.core.ledger import Claim
 from broker.core.session import Session
 
 
 class WriteRace(Exception):
     """Someone else wrote first, or holds a claim; nothing was written. Read again and decide anew."""
+
+
+class EventsTrimmed(Exception):
+    """The events asked for are not all there any more, or never were; the present state has to be told anew."""
+
+
+WriteListener = Callable[[Session | None, Session], None]
+"""Told of a session before and after a write: None before the first."""
 
 
 class Store(Protocol):
@@ -36,11 +45,27 @@ class Store(Protocol):
 
         `session.revision` must be that of the stored session (0: there is none yet), and none of its claims may belong
         to another or linger; raises WriteRace else. A claim that it gives up is free at once, or at the time that
-        `linger` gives for its key.
+        `linger` gives for its key. What `events_between` makes of the change is appended with it, or neither is.
         """
+
+    def listen(self, listener: WriteListener) -> None:
+        """Call it after each write that this process makes, in the order of writes. It must not wait nor raise."""
 
     def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:
         """Yield the ids of sessions that were written: all (or the one asked for) at once, then after each change.
 
         Several changes may come as one; none is missed between two steps of one iterator. To be closed after use.
+        """
+
+    async def append(self, events: Sequence[EventDraft]) -> None:
+        """Append events that no write makes: queue moves and warnings."""
+
+    async def last_event_id(self) -> int:
+        """The number of the last event; 0 or more, and below that of every event to come, over restarts too."""
+
+    def events(self, after: int, *, session_id: str | None = None) -> AsyncGenerator[tuple[Event, ...], None]:
+        """Yield the events after that number (of all sessions or of one) in batches, in order, as they come.
+
+        None is missed nor told twice. Raises EventsTrimmed where that cannot be held: the number is not of this
+        store, so many came since that the first were trimmed, or the follower took them too slowly. To be closed.
         """

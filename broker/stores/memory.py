@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 
 from broker.changes import ChangeFeed
+from broker.core.events import Event, EventDraft, events_between
 from broker.core.ledger import Claim, claims_of
 from broker.core.session import Session
-from broker.stores.base import WriteRace
+from broker.stores.base import WriteListener, WriteRace
+from broker.stores.event_log import EventLog
+
+_IDS_PER_S = 1_000_000
+"""Events are numbered from the clock's microseconds on, so that a number of an earlier run is never one of this."""
 
 
 class MemoryStore:
@@ -23,6 +28,8 @@ class MemoryStore:
         self._due_sessions: list[tuple[float, str]] = []
         self._due_claims: list[tuple[float, str]] = []
         self._changes = ChangeFeed()
+        self._events = EventLog(int(clock() * _IDS_PER_S) + 1)
+        self._listeners: list[WriteListener] = []
 
     async def now(self) -> float:
         return self._clock()
@@ -56,11 +63,26 @@ class MemoryStore:
         self._sessions[session.id] = written
         if written.forget_at is not None:
             heappush(self._due_sessions, (written.forget_at, written.id))
+        self._events.append(events_between(stored, written))
         self._changes.fire(session.id)
+        for listener in self._listeners:
+            listener(stored, written)
         return written
+
+    def listen(self, listener: WriteListener) -> None:
+        self._listeners.append(listener)
 
     def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:
         return self._changes.follow(session_id, self._sessions if session_id is None else (session_id,))
+
+    async def append(self, events: Sequence[EventDraft]) -> None:
+        self._events.append(events)
+
+    async def last_event_id(self) -> int:
+        return self._events.last_id
+
+    def events(self, after: int, *, session_id: str | None = None) -> AsyncGenerator[tuple[Event, ...], None]:
+        return self._events.follow(after, session_id)
 
     def _give_up(self, key: str, until: float | None) -> None:
         if until is None:

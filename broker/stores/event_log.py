@@ -1,0 +1,91 @@
+"""The events of one process, a bounded number of them, and those who follow them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Iterator
+
+from broker.core.events import KEPT_EVENTS, Event, EventDraft
+from broker.stores.base import EventsTrimmed
+
+_BATCH = 256
+_BUFFERED = 1024
+"""A follower that falls so far behind is told that it missed some."""
+
+
+class EventLog:
+    """Numbers events, keeps the last of them and hands them to followers. No method but `follow` waits."""
+
+    def __init__(self, first_id: int, *, kept: int = KEPT_EVENTS, buffered: int = _BUFFERED) -> None:
+        self._events: deque[Event] = deque(maxlen=kept)
+        self._last_id = first_id - 1
+        self._buffered = buffered
+        self._followers: dict[str | None, set[_Follower]] = {}
+
+    @property
+    def last_id(self) -> int:
+        """The number of the last event; what comes will be above it."""
+        return self._last_id
+
+    def append(self, drafts: Iterable[EventDraft]) -> None:
+        """Number and keep these, and wake who follows them."""
+        for draft in drafts:
+            self._last_id += 1
+            event = Event(self._last_id, draft)
+            self._events.append(event)
+            for followed in (draft.session_id, None):
+                for follower in self._followers.get(followed, ()):
+                    follower.give(event, self._buffered)
+
+    async def follow(self, after: int, session_id: str | None) -> AsyncGenerator[tuple[Event, ...], None]:
+        """Yield what came after that number, in batches, and then what comes. Raises EventsTrimmed."""
+        kept_from = self._events[0].id if self._events else self._last_id + 1
+        if not kept_from - 1 <= after <= self._last_id:
+            raise EventsTrimmed(f"the events after {after} are not all there any more")
+        known = [event for event in self._events if event.id > after and session_id in (None, event.draft.session_id)]
+        follower = _Follower()
+        followers = self._followers.setdefault(session_id, set())
+        followers.add(follower)
+        try:
+            for batch in _batches(known):
+                yield batch
+            while True:
+                await follower.news.wait()
+                for batch in _batches(follower.take()):
+                    yield batch
+        finally:
+            followers.discard(follower)
+            if not followers and self._followers.get(session_id) is followers:
+                del self._followers[session_id]
+
+
+class _Follower:
+    """What one follower has not taken yet."""
+
+    def __init__(self) -> None:
+        self.news = asyncio.Event()
+        self._events: list[Event] = []
+        self._missed = False
+
+    def give(self, event: Event, most: int) -> None:
+        """Keep it for the follower, unless it has too many: then all are given up."""
+        self.news.set()
+        if self._missed or len(self._events) >= most:
+            self._missed = True
+            self._events.clear()
+        else:
+            self._events.append(event)
+
+    def take(self) -> list[Event]:
+        """All that are kept for it. Raises EventsTrimmed."""
+        if self._missed:
+            raise EventsTrimmed("more came than one follower is kept")
+        self.news.clear()
+        taken, self._events = self._events, []
+        return taken
+
+
+def _batches(events: list[Event]) -> Iterator[tuple[Event, ...]]:
+    for start in range(0, len(events), _BATCH):
+        yield tuple(events[start : start + _BATCH])
