@@ -48,7 +48,10 @@ def _admitted(layer: Sdf.Layer, asset: str, policy: StagePolicy) -> str:
         return ""
     shown = f"{shorten(path)}' in '{policy.relative(layer.identifier)}"
     if is_remote(path):
-        raise StageRefused(f"'{shown}' is a URI; a stage may refer to files in the folder of stages only")
+        raise StageRefused(
+            f"'{shown}' is a URI, and a stage may refer to files in the folder of stages only:"
+            " put it there and refer to it by a relative path"
+        )
     anchored = str(Sdf.ComputeAssetPathRelativeToLayer(layer, path))
     _check_file(anchored, policy, shown)
     resolved = Ar.GetResolver().Resolve(anchored).GetPathString()

@@ -1,18 +1,23 @@
 """The process that reads one stage: `python -P -m streamer.usd_viewer.load_stage`, started by `loader`.
 
-One JSON object on standard input says what to read; the scene goes to an inherited file descriptor; each line on
-standard output is a JSON object: `{"progress": prims}`, and last `{"done": true}` or `{"refused": reason}`.
+One JSON object on standard input says what to read; the scene and the tree of prims go to inherited file descriptors;
+each line on standard output is a JSON object: `{"progress": prims, "of": prims}`, and last `{"done": true}` or
+`{"refused": reason}`.
 """
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from streamer.usd_viewer.sandbox import die_with_parent, limit_resources, read_only
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
+
+if TYPE_CHECKING:
+    from streamer.usd_viewer.prim_tree import PrimTree
 
 
 class LoadRequest(BaseModel):
@@ -22,7 +27,10 @@ class LoadRequest(BaseModel):
 
     stage: Path
     root: Path
+    alone: bool
+    """Whether the stage may refer to nothing but itself."""
     output_fd: int
+    tree_fd: int
     parent_pid: int
     memory_bytes: int
     cpu_s: int
@@ -36,12 +44,20 @@ def main() -> None:
     limit_resources(memory_bytes=request.memory_bytes, cpu_s=request.cpu_s, file_bytes=request.output_bytes)
     # Imported here, for the parent never loads what parses stages; and before files are out of reach, for Python
     # writes compiled modules.
-    from streamer.usd_viewer.stage_file import read_stage, write_scene
+    from streamer.usd_viewer.stage_file import read_stage, write_scene, write_tree
 
     read_only(_needed_folders(request.root))
-    policy = StagePolicy(request.root)
+    policy = StagePolicy(request.root, request.stage if request.alone else None)
+    total = 0
+
+    def keep(tree: "PrimTree") -> None:
+        nonlocal total
+        total = len(tree)
+        with os.fdopen(request.tree_fd, "wb") as output:
+            write_tree(tree, output)
+
     try:
-        scene = read_stage(request.stage, policy, lambda prims: _say({"progress": prims}))
+        scene = read_stage(request.stage, policy, lambda prims: _say({"progress": prims, "of": total}), keep)
         with os.fdopen(request.output_fd, "wb") as output:
             write_scene(scene, output)
     except StageRefused as error:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 import streamer
 from streamer.usd_viewer.load_stage import LoadRequest
-from streamer.usd_viewer.scene import Scene
+from streamer.usd_viewer.loaded_stage import LoadedStage
+from streamer.usd_viewer.prim_tree import BadTreeFile, read_tree
 from streamer.usd_viewer.scene_file import BadSceneFile, read_scene
 from streamer.usd_viewer.settings import LoadLimits
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
@@ -32,6 +33,7 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT
 class _Report(BaseModel):
     model_config = ConfigDict(frozen=True)
     progress: int | None = None
+    of: int = 0
     refused: str | None = None
     done: bool = False
 
@@ -41,28 +43,32 @@ class StageLoad:
     """One loading, in the calling thread; `cancel` may be called from any other.
 
     Args:
-        progress: called with the number of prims visited so far.
+        progress: called with the number of prims visited so far, and of all that there are.
     """
 
     policy: StagePolicy
     limits: LoadLimits
-    progress: Callable[[int], None]
+    progress: Callable[[int, int], None]
     _process: subprocess.Popen[bytes] | None = None
     _cancelled: bool = False
     _late: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def run(self, uri: str) -> Scene:
+    def run(self, uri: str) -> LoadedStage:
         """Load the stage that `uri` names. StageRefused with the reason, whatever goes wrong."""
         stage = self.policy.stage(uri)
-        with tempfile.TemporaryFile() as output:
-            report = self._read(stage, output)
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as tree:
+            report = self._read(stage, output, tree)
             if not report.done:
                 raise StageRefused(report.refused or "its loading was broken off")
             output.seek(0)
+            tree.seek(0)
+            limit_bytes = self.limits.output_bytes
             try:
-                return read_scene(output, limit_bytes=self.limits.output_bytes)
-            except BadSceneFile as error:
+                return LoadedStage(
+                    read_scene(output, limit_bytes=limit_bytes), read_tree(tree, limit_bytes=limit_bytes)
+                )
+            except (BadSceneFile, BadTreeFile) as error:
                 logger.warning("the loading process wrote no scene: %s", error)
                 raise StageRefused("it could not be read") from error
 
@@ -73,8 +79,8 @@ class StageLoad:
             if self._process is not None:
                 self._process.kill()
 
-    def _read(self, stage: Path, output: IO[bytes]) -> _Report:
-        with self._start(output) as process:
+    def _read(self, stage: Path, output: IO[bytes], tree: IO[bytes]) -> _Report:
+        with self._start(output, tree) as process:
             alarm = threading.Timer(self.limits.wall_s, self._expire)
             alarm.name, alarm.daemon = "usd-load-limit", True
             tail: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -82,7 +88,7 @@ class StageLoad:
             alarm.start()
             errors.start()
             try:
-                report = self._converse(process, self._request(stage, output))
+                report = self._converse(process, self._request(stage, output, tree))
             finally:
                 process.kill()
                 alarm.cancel()
@@ -92,7 +98,7 @@ class StageLoad:
             logger.log(logging.INFO if report.done else logging.WARNING, "USD said while loading: %s", " | ".join(tail))
         return report
 
-    def _start(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start(self, *inherited: IO[bytes]) -> subprocess.Popen[bytes]:
         package = str(Path(streamer.__file__).resolve().parents[1])
         passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment = passed_on | {
@@ -110,15 +116,17 @@ class StageLoad:
                 stderr=subprocess.PIPE,
                 env=environment,
                 cwd=self.policy.root,
-                pass_fds=(output.fileno(),),
+                pass_fds=[file.fileno() for file in inherited],
             )
             return self._process
 
-    def _request(self, stage: Path, output: IO[bytes]) -> LoadRequest:
+    def _request(self, stage: Path, output: IO[bytes], tree: IO[bytes]) -> LoadRequest:
         return LoadRequest(
             stage=stage,
             root=self.policy.root,
+            alone=self.policy.only is not None,
             output_fd=output.fileno(),
+            tree_fd=tree.fileno(),
             parent_pid=os.getpid(),
             memory_bytes=self.limits.memory_bytes,
             cpu_s=int(self.limits.wall_s * 2) + 1,
@@ -143,7 +151,7 @@ class StageLoad:
                 continue
             if report.progress is None:
                 return report
-            self.progress(report.progress)
+            self.progress(report.progress, report.of)
         return _Report(refused=self._end_of(process))
 
     def _end_of(self, process: subprocess.Popen[bytes]) -> str:

@@ -4,20 +4,34 @@ import math
 from collections.abc import Sequence
 
 from streamer.input import InputEvent, Key, Modifiers, PointerButton, PointerMove, Wheel
-from streamer.usd_viewer.camera import Bounds, Camera, UpAxis, Vector, dot, frame, orbit, pan, subtract, zoom
+from streamer.usd_viewer.camera import (
+    ORBIT_PER_PICTURE,
+    Bounds,
+    Camera,
+    UpAxis,
+    Vector,
+    dot,
+    frame,
+    orbit,
+    pan,
+    subtract,
+    zoom,
+)
 from streamer.usd_viewer.scene import Scene, StageCamera
 
 LEFT, RIGHT, MIDDLE = 1, 2, 4
 _WHEEL_FACTOR, _WHEEL_MOST_PX = 0.0012, 600.0
 _DRAG_ZOOM = 3.0
 _KEY_STEP = 0.05
+TURN_S = 24.0
+"""How long a turntable takes for one turn."""
 _ARROWS = {"ArrowLeft": (-1.0, 0.0), "ArrowRight": (1.0, 0.0), "ArrowUp": (0.0, -1.0), "ArrowDown": (0.0, 1.0)}
 
 
 class Navigator:
     """Holds the camera of one scene.
 
-    Left drag orbits, middle or shift drag pans, right or control drag and the wheel zoom; `f`, `a`, Home show all,
+    Left drag orbits, middle or shift drag pans, right or control drag and the wheel zoom; `a` and Home show all,
     `r` goes back to the first view, `c` to the stage's next camera, arrows orbit (with shift pan), `+` and `-` zoom.
     """
 
@@ -29,6 +43,7 @@ class Navigator:
         self._cameras = cameras
         self._next_camera = 0
         self._pointer: tuple[float, float] | None = None
+        self._held = False
         self._aspect = 0.0
         self._untouched = True
         self.camera = Camera(up_axis=up_axis)
@@ -55,13 +70,27 @@ class Navigator:
         """Show all from the present direction."""
         self.camera = frame(self.camera, self._outline, self._bounds.radius, self._aspect or 16 / 9)
 
+    def frame_box(self, bounds: Bounds) -> None:
+        """Show this box from the present direction."""
+        self.camera = frame(self.camera, tuple(bounds.corners()), bounds.radius, self._aspect or 16 / 9)
+        self._untouched = False
+
+    def turn(self, seconds: float) -> None:
+        """Go on around the target, as a turntable does; a hand that drags holds it."""
+        if not self._held:
+            turned = math.tau / TURN_S * seconds / ORBIT_PER_PICTURE
+            self.camera = orbit(self.camera, -turned, 0.0)
+            self._untouched = False
+
     def handle(self, event: InputEvent) -> None:
         """Do what an event asks for."""
         before = self.camera
         match event:
             case PointerMove():
+                self._held = bool(event.buttons)
                 self._drag(event)
             case PointerButton():
+                self._held = bool(event.buttons)
                 self._pointer = (event.x, event.y)
             case Wheel():
                 turned = min(max(event.dy, -_WHEEL_MOST_PX), _WHEEL_MOST_PX)
@@ -70,7 +99,7 @@ class Navigator:
             case Key(down=True):
                 self._press(event)
             case _:
-                self._pointer = None
+                self._pointer, self._held = None, False
         self._untouched = self._untouched and self.camera == before
 
     def _drag(self, event: PointerMove) -> None:
@@ -93,7 +122,7 @@ class Navigator:
             move = pan if event.modifiers & Modifiers.SHIFT else orbit
             self.camera = move(self.camera, dx, dy)
         match event.key:
-            case "f" | "F" | "a" | "A" | "Home":
+            case "a" | "A" | "Home":
                 self.frame_all()
             case "r" | "R":
                 self.reset()

@@ -6,20 +6,33 @@ from pathlib import Path
 from pxr import Tf, Usd
 
 from streamer.usd_viewer.dependencies import check_dependencies, check_used_layers
+from streamer.usd_viewer.prim_tree import PrimTree, write_tree
 from streamer.usd_viewer.scene import Scene
 from streamer.usd_viewer.scene_file import write_scene
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, shorten
+from streamer.usd_viewer.stage_prims import prims_of
 from streamer.usd_viewer.stage_reader import StageReader, StageTooLarge
 
-__all__ = ["read_stage", "write_scene"]
+__all__ = ["read_stage", "write_scene", "write_tree"]
 
 
-def read_stage(path: Path, policy: StagePolicy, progress: Callable[[int], None]) -> Scene:
-    """The scene of a stage that the policy has admitted. StageRefused where it refers outside or is broken."""
+def read_stage(
+    path: Path,
+    policy: StagePolicy,
+    progress: Callable[[int], None],
+    keep: Callable[[PrimTree], None] = lambda tree: None,
+) -> Scene:
+    """The scene of a stage that the policy has admitted. StageRefused where it refers outside or is broken.
+
+    Args:
+        progress: called with the number of prims read so far.
+        keep: called once with all prims, before they are read.
+    """
     try:
         missing = check_dependencies(path, policy)
         stage = Usd.Stage.Open(str(path))
         check_used_layers(stage, policy)
+        keep(prims_of(stage))
         scene = StageReader(stage, policy, progress, missing).read()
         check_used_layers(stage, policy)
         return scene

@@ -29,9 +29,20 @@ def is_remote(asset_path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StagePolicy:
-    """Admits what lies under `root`, an absolute path with its symlinks resolved."""
+    """Admits what lies under `root`, an absolute path with its symlinks resolved.
+
+    Args:
+        only: nothing but this file of it, as for a stage from the web, which has nothing beside it.
+    """
 
     root: Path
+    only: Path | None = None
+
+    @classmethod
+    def for_file(cls, file: Path) -> "StagePolicy":
+        """The policy of a single file."""
+        resolved = file.resolve()
+        return cls(resolved.parent, resolved)
 
     @classmethod
     def under(cls, root: Path) -> "StagePolicy":
@@ -65,6 +76,10 @@ class StagePolicy:
             raise StageRefused(f"'{shown}' cannot be resolved") from error
         if not resolved.is_relative_to(self.root):
             raise StageRefused(f"'{shown}' lies outside the folder of stages")
+        if self.only is not None and resolved != self.only:
+            raise StageRefused(
+                f"'{shown}' is a file of its own, and a stage from the web must be one: pack it as .usdz"
+            )
         return resolved
 
     def relative(self, path: str) -> str:

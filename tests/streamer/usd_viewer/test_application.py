@@ -1,7 +1,5 @@
 """The USD viewer as a session sees it: it starts, opens, refuses, moves, answers and stops."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,74 +7,16 @@ import numpy as np
 import psutil
 import pytest
 
-from streamer.input import Key, Modifiers, PointerButton, PointerMove
+from streamer.input import Key
 from streamer.settings import BadSettings
-from streamer.source import Application, Frame, JsonObject, VideoFormat
-from streamer.usd_viewer.application import CAPTION_S, UsdViewer
+from streamer.source import JsonObject
+from streamer.usd_viewer.application import UsdViewer
 from streamer.usd_viewer.quality import SETTLE_S
-from streamer.usd_viewer.settings import LoadLimits, UsdSettings
+from streamer.usd_viewer.session import CAPTION_S
+from streamer.usd_viewer.settings import UsdSettings
 from tests.streamer.usd_viewer.stages import HEADER, mesh, world
 from tests.streamer.usd_viewer.test_stage_reader import MOVING, with_range
-
-VIDEO = VideoFormat(160, 120, 30)
-NONE = Modifiers(0)
-
-
-class Outbox:
-    """Keeps what is sent."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, JsonObject]] = []
-
-    def send(self, event_type: str, payload: JsonObject) -> None:
-        self.sent.append((event_type, payload))
-
-    def of(self, event_type: str) -> list[JsonObject]:
-        return [payload for sent_type, payload in self.sent if sent_type == event_type]
-
-
-class Session:
-    """A viewer application with a clock that the test moves."""
-
-    def __init__(self, root: Path) -> None:
-        self.outbox = Outbox()
-        self.viewer: Application = UsdViewer(UsdSettings(root, LoadLimits(wall_s=20.0, memory_bytes=2 * 2**30)))
-        self.at_s = 0.0
-        self.last: Frame | None = None
-
-    def start(self, uri: str | None) -> None:
-        self.viewer.start({} if uri is None else {"usd_stage_uri": uri}, self.outbox)
-
-    def step(self, seconds: float = 1 / 30) -> Frame | None:
-        self.at_s += seconds
-        frame = self.viewer.render(VIDEO, self.at_s)
-        self.last = self.last if frame is None else frame
-        return frame
-
-    def results(self, count: int) -> list[JsonObject]:
-        """What became of the first `count` openings."""
-        deadline = time.monotonic() + 20
-        while len(self.outbox.of("openedStageResult")) < count:
-            assert time.monotonic() < deadline
-            self.step()
-            time.sleep(0.01)
-        deadline = time.monotonic() + 10
-        while any(thread.name == "usd-graphics-import" for thread in threading.enumerate()):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        return self.outbox.of("openedStageResult")
-
-    def settled(self) -> Frame:
-        """The picture once it rests."""
-        self.step()
-        self.step(SETTLE_S * 2)
-        assert self.last is not None
-        return self.last
-
-    def drag(self, *, buttons: int = 1) -> None:
-        self.viewer.on_input(PointerButton(True, 0.5, 0.5, 0, buttons, NONE, 1))
-        self.viewer.on_input(PointerMove(0.7, 0.55, buttons, NONE, 2))
-        self.viewer.on_input(PointerButton(False, 0.7, 0.55, 0, 0, NONE, 3))
+from tests.streamer.usd_viewer.viewing import NONE, VIDEO, Outbox, Session
 
 
 @pytest.fixture

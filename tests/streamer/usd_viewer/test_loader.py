@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from streamer.usd_viewer.loader import StageLoad
-from streamer.usd_viewer.scene import Scene
 from streamer.usd_viewer.settings import LoadLimits
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
 from tests.streamer.usd_viewer.stages import mesh, world
@@ -18,7 +17,9 @@ from tests.streamer.usd_viewer.stages import mesh, world
 LIMITS = LoadLimits(wall_s=20.0, memory_bytes=2 * 2**30)
 
 
-def load(root: Path, limits: LoadLimits = LIMITS, progress: Callable[[int], None] = lambda prims: None) -> StageLoad:
+def load(
+    root: Path, limits: LoadLimits = LIMITS, progress: Callable[[int, int], None] = lambda prims, of: None
+) -> StageLoad:
     return StageLoad(StagePolicy.under(root), limits, progress)
 
 
@@ -45,9 +46,9 @@ def children_end() -> object:
 
 def test_a_stage_comes_back_as_a_scene(tmp_path: Path) -> None:
     (tmp_path / "stage.usda").write_text(world(mesh()))
-    scene = load(tmp_path).run("stage.usda")
-    assert isinstance(scene, Scene)
-    assert scene.triangles == 2
+    stage = load(tmp_path).run("stage.usda")
+    assert stage.scene.triangles == 2
+    assert stage.tree.find("/World/Quad") is not None
 
 
 def test_a_reference_outside_is_refused_with_its_reason(tmp_path: Path) -> None:
@@ -127,9 +128,9 @@ def test_what_was_broken_off_before_it_began_does_not_begin(tmp_path: Path) -> N
 def test_progress_is_told(tmp_path: Path) -> None:
     many = "#usda 1.0\n" + "".join(f'def "P{n}"\n{{\n}}\n' for n in range(1200))
     (tmp_path / "many.usda").write_text(many)
-    told: list[int] = []
-    load(tmp_path, progress=told.append).run("many.usda")
-    assert told == [500, 1000]
+    told: list[tuple[int, int]] = []
+    load(tmp_path, progress=lambda prims, of: told.append((prims, of))).run("many.usda")
+    assert told == [(500, 1200), (1000, 1200)]
 
 
 def test_modules_beside_a_stage_are_never_imported(tmp_path: Path) -> None:
