@@ -67,11 +67,14 @@ class Unauthenticated(BrokerError):
         return 'Bearer realm="pixelferry"' + (', error="invalid_token"' if self.presented else "")
 
 
+@dataclass(eq=False)
 class Forbidden(BrokerError):
     """The caller may not do this."""
 
+    reason: str = "You do not have permission to access this resource."
+
     def __str__(self) -> str:
-        return "You do not have permission to access this resource."
+        return self.reason
 
 
 @dataclass(eq=False)
@@ -97,12 +100,14 @@ class NoCapacity(BrokerError):
 
 @dataclass(eq=False)
 class QuotaExceeded(BrokerError):
-    """The owner has as many sessions as allowed."""
+    """The owner has as many sessions as allowed; without an owner, all together have."""
 
-    owner: str
+    owner: str | None
     limit: int
 
     def __str__(self) -> str:
+        if self.owner is None:
+            return f"There are {self.limit} sessions, as many as allowed in all. Try again when some have ended."
         return f"{self.owner!r} has {self.limit} sessions, as many as allowed. End one first."
 
 
@@ -124,3 +129,13 @@ class StoreUnavailable(BrokerError):
 
     def __str__(self) -> str:
         return f"The session store is not available. Try again in {self.retry_after_s:.0f} s."
+
+
+@dataclass(eq=False)
+class IssuerUnavailable(StoreUnavailable):
+    """No key was ever had from the issuer of tokens, so none can be checked."""
+
+    retry_after_s: float = 30.0
+
+    def __str__(self) -> str:
+        return f"Tokens cannot be checked now, for their issuer is away. Try again in {self.retry_after_s:.0f} s."

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from broker.core.catalog import Catalog, Resolved
 from broker.core.ledger import Ledger, lingering
+from broker.core.placement import choose_slot
 from broker.core.session import Session, State
 from broker.core.slot import Backend, BackendState
 from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
@@ -38,7 +39,7 @@ class _Work:
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     slot_id: str | None = None
-    slot_released: bool = False
+    released: str | None = None
 
 
 class Reconciler:
@@ -132,34 +133,48 @@ class Reconciler:
         session = await self._store.read(session_id)
         if session is None or session.forget_at is not None:
             raise _Finished
-        if session.slot is not None and work.slot_id is None:
-            work.slot_id = session.slot.id
-            self._session_of_slot[session.slot.id] = session_id
+        self._note_slot(session, work)
         facts = await self._facts(session, work)
         now = await self._store.now()
         after, commands = step(session, facts, now)
         if after != session:
             after = await self._store.write(after, linger=lingering(session, after, now))
+            self._note_slot(after, work)
             _tell(session, after)
         for command in commands:
             await self._carry_out(command, after, work)
         return next_deadline(after, facts)
 
+    def _note_slot(self, session: Session, work: _Work) -> None:
+        """Know whom to wake when the provider speaks of this slot."""
+        slot_id = session.slot.id if session.slot is not None else None
+        if slot_id == work.slot_id:
+            return
+        if work.slot_id is not None:
+            self._session_of_slot.pop(work.slot_id, None)
+        if slot_id is not None:
+            self._session_of_slot[slot_id] = session.id
+        work.slot_id = slot_id
+
     async def _facts(self, session: Session, work: _Work) -> Facts:
-        backend, known = None, False
+        ledger = Ledger(await self._store.claims())
+        backend, known, offer = None, False, None
+        if session.slot is None and session.state is State.PENDING:
+            offer = choose_slot(self._resolve(session).profile, session.id, ledger, run=session.run)
         if session.slot is not None and session.slot.provider in self._backends:
             known = True
             backend = self._backends[session.slot.provider].get(session.slot.id)
-            if backend is None and session.state is not State.ENDED:
+            if backend is None and session.state not in (State.STOPPED, State.ENDED):
                 backend = self._why_never(session)
         return Facts(
             backend=backend,
             backends_known=known,
-            slot_released=work.slot_released,
+            slot_released=work.released is not None and work.released == work.slot_id,
             published=(await self._routes.routes()).get(session.id),
             report=(await self._routes.reports()).get(session.id),
             relays=await self._routes.relays(),
-            ledger=Ledger(await self._store.claims()),
+            ledger=ledger,
+            offer=offer,
         )
 
     def _why_never(self, session: Session) -> Backend | None:
@@ -190,7 +205,7 @@ class Reconciler:
                 work.wake.set()
             case Release(slot):
                 await self._providers[slot.provider].release(slot)
-                work.slot_released = True
+                work.released = slot.id
                 work.wake.set()
             case _:
                 assert_never(command)

@@ -1,4 +1,7 @@
-"""Use-cases on sessions: create, get, list, end. They write intent, and wait for it to come true up to a bound."""
+"""Use-cases on sessions: create, get, list, end, stop, start, extend.
+
+They write intent, and wait for it to come true up to a bound.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
+from broker.core import intent
 from broker.core.catalog import Resolved
-from broker.core.ledger import Ledger
+from broker.core.ledger import Ledger, lingering
 from broker.core.placement import choose_ports, choose_slot
 from broker.core.principal import Principal
-from broker.core.session import EndReason, Session, State, ended
+from broker.core.session import EndReason, Handled, Session, State, ended
 from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, StoreUnavailable
 from broker.stores.base import Store, WriteRace
 from signaling.table import RouteTable
@@ -53,16 +57,22 @@ class Sessions:
         arguments: Mapping[str, str],
         *,
         by: Principal,
+        owner: str | None = None,
+        labels: Mapping[str, str] | None = None,
         wait_s: float = 0,
         idempotency_key: str | None = None,
     ) -> Session:
         """Make a session, and return it ready or ended, or as it is after `wait_s`.
 
-        A second call with the key of a first returns that one's session. Raises NoCapacity (nothing was allocated),
-        Conflict (the key was used for another request), StoreUnavailable.
+        Only admins may make one for another `owner`. A second call with the key of a first returns that one's session.
+        Raises NoCapacity, QuotaExceeded (nothing was allocated), Forbidden, Conflict (the key was used for another
+        request), StoreUnavailable.
         """
+        owner = by.name if owner is None else owner
+        if owner != by.name and not by.is_admin:
+            raise Forbidden
         key = None if idempotency_key is None else _idempotency_claim(by.name, idempotency_key)
-        request = _Request(resolved, dict(arguments), by.name, key)
+        request = _Request(resolved, dict(arguments), by, owner, key, dict(labels or {}))
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._made_before(request)
             if session is None:
@@ -87,17 +97,95 @@ class Sessions:
         live = [session for session in stored if session.state is not State.ENDED and by.may_touch(session.owner)]
         return sorted(live, key=lambda session: (session.created_at, session.id))
 
-    async def end(self, session_id: str, *, by: Principal) -> None:
+    async def end(self, session_id: str, *, by: Principal) -> Session:
         """End a session, pending ones too. Raises Forbidden, and NotFound when it is unknown or has ended already."""
+
+        def end(session: Session, now: float) -> Session:
+            return replace(ended(session, EndReason.DELETED, "Session was deleted", now), updated_by=by.name)
+
+        session = await self.update(session_id, by=by, change=end)
+        logger.info("session %s ended (deleted)", session_id, extra={"session": session_id})
+        return session
+
+    async def stop(
+        self, session_id: str, *, by: Principal, idempotency_key: str | None = None, only_settled: bool = False
+    ) -> Session:
+        """Give back a session's backend, slot, ports and route; it keeps its id and can be started again.
+
+        What is stopped already stays. With `only_settled`, Conflict is raised for all that is not ready.
+        Raises NotFound, Forbidden, Conflict where the profile lets nothing stop.
+        """
+        return await self.update(
+            session_id,
+            by=by,
+            change=lambda session, now: intent.stop(session, by.name, now, only_settled=only_settled),
+            idempotency_key=idempotency_key,
+            asked="stop",
+        )
+
+    async def start(
+        self, session_id: str, *, by: Principal, idempotency_key: str | None = None, only_settled: bool = False
+    ) -> Session:
+        """Place a stopped session anew, under the same id. What runs already stays.
+
+        With `only_settled`, Conflict is raised for all that is not stopped. Raises NotFound, Forbidden, NoCapacity (it
+        stays stopped), Conflict while it is still being stopped.
+        """
+        secret = self._new_secret()
+        return await self.update(
+            session_id,
+            by=by,
+            change=lambda session, now: intent.start(session, by.name, now, secret=secret, only_settled=only_settled),
+            idempotency_key=idempotency_key,
+            asked="start",
+        )
+
+    async def extend(
+        self, session_id: str, *, by: Principal, seconds: float | None = None, idempotency_key: str | None = None
+    ) -> Session:
+        """Put off the end that its clocks have set, by these seconds or by a step of its profile's, if those are fewer.
+
+        Raises NotFound, Forbidden (its profile allows none, or no more), Conflict (no clock runs).
+        """
+        return await self.update(
+            session_id,
+            by=by,
+            change=lambda session, now: intent.extend(session, seconds, now),
+            idempotency_key=idempotency_key,
+            asked=f"extend {seconds}",
+        )
+
+    async def update(
+        self,
+        session_id: str,
+        *,
+        by: Principal,
+        change: Callable[[Session, float], Session],
+        idempotency_key: str | None = None,
+        asked: str = "",
+    ) -> Session:
+        """Write what `change` makes of the session now; it may be called several times and may raise to refuse.
+
+        With the key of an earlier call, that one's outcome stays and the session is returned as it is; `asked` tells
+        requests apart that share a key. What states, claims and clocks follow from is for the use-cases above: an API
+        changes `labels` and `grants` alone. Raises Forbidden, NotFound (ended ones too), Conflict.
+        """
+        request = None if idempotency_key is None else Handled(_digest(by.name, idempotency_key), asked)
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._touched(session_id, by)
+            if request is not None and intent.was_handled(session, request):
+                return session
             if session.state is State.ENDED:
                 raise NotFound("session", session_id)
             now = await self._store.now()
+            after = change(session, now)
+            if request is not None:
+                after = intent.with_handled(after, request)
+            if after == session:
+                return session
+            after = replace(after, updated_at=now, updated_by=by.name)
             with suppress(WriteRace):
-                await self._store.write(ended(session, EndReason.DELETED, "Session was deleted", now))
-                logger.info("session %s ended (deleted)", session_id, extra={"session": session_id})
-                return
+                return await self._store.write(after, linger=lingering(session, after, now))
         raise StoreUnavailable
 
     async def _touched(self, session_id: str, by: Principal) -> Session:
@@ -150,7 +238,6 @@ class Sessions:
         if relays and ports is None:
             raise NoCapacity("pair of ports on any relay")
         now = await self._store.now()
-        length_s = profile.clocks.max_length_s
         return Session(
             id=session_id,
             application=request.resolved.application.id,
@@ -158,10 +245,14 @@ class Sessions:
             profile=profile.id,
             arguments=request.arguments,
             owner=request.owner,
+            share=request.share,
+            created_by=request.by.name,
+            updated_by=request.by.name,
+            labels=request.labels,
             created_at=now,
             updated_at=now,
             pending_since=now,
-            expires_at=None if length_s is None else now + length_s,
+            placed_at=None if ports is None else now,
             clocks=profile.clocks,
             slot=slot,
             ports=ports,
@@ -189,16 +280,28 @@ class Sessions:
 class _Request:
     resolved: Resolved
     arguments: dict[str, str]
+    by: Principal
     owner: str
     idempotency: str | None
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def share(self) -> str:
+        """What fairness and quotas count the session under: what is made for another counts for that one."""
+        return self.by.share if self.owner == self.by.name else self.owner
 
     def asks_for(self, session: Session) -> bool:
         """Whether this request is the one that made the session."""
-        asked = (self.resolved.application.id, self.resolved.version.version, self.resolved.profile.id, self.arguments)
-        return asked == (session.application, session.version, session.profile, dict(session.arguments))
+        names = (self.resolved.application.id, self.resolved.version.version, self.resolved.profile.id, self.owner)
+        made = (session.application, session.version, session.profile, session.owner)
+        return (*names, self.arguments) == (*made, dict(session.arguments))
 
 
-def _idempotency_claim(owner: str, key: str) -> str:
-    """Scoped by principal and operation; hashed, so that a caller's text of any length and form is one short key."""
-    digest = hashlib.sha256(f"{len(owner)}/{owner}/{key}".encode()).hexdigest()
-    return f"idempotency/create/{digest}"
+def _idempotency_claim(caller: str, key: str) -> str:
+    """Scoped by principal and operation."""
+    return f"idempotency/create/{_digest(caller, key)}"
+
+
+def _digest(caller: str, key: str) -> str:
+    """Hashed, so that a caller's text of any length and form is one short key."""
+    return hashlib.sha256(f"{len(caller)}/{caller}/{key}".encode()).hexdigest()

@@ -33,7 +33,10 @@ class Clocks:
     """Bounds on a session's life, in seconds; None is no bound.
 
     `placement_s` and `start_s` bound its preparation, `first_connection_s` the wait for a first viewer,
-    `reconnect_grace_s` the wait for one to come back, `idle_s` the time without input, `max_length_s` the whole.
+    `reconnect_grace_s` the wait for one to come back, `idle_s` the time without input, `max_length_s` the time that it
+    is ready (then it ends or, as `at_max_length` says, is stopped), `max_stopped_s` the time that it is stopped (0: it
+    cannot be). A warning comes `warn_s` before; None: WARN_MOST_S or a third of the clock, whichever is shorter.
+    A ready session may be extended by `extend_s` at a time (None: not at all), `extend_most_s` in all (None: no bound).
     """
 
     placement_s: float = 60
@@ -42,6 +45,11 @@ class Clocks:
     reconnect_grace_s: float = 60
     idle_s: float | None = None
     max_length_s: float | None = None
+    max_stopped_s: float | None = None
+    at_max_length: Literal["end", "stop"] = "end"
+    warn_s: float | None = None
+    extend_s: float | None = None
+    extend_most_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ class Profile:
     """How a backend is started and reached, what its sessions may ask for, and how long they may last.
 
     `arguments` maps each argument's name to the pattern that its whole value must match. `slots` is how many backends
-    there may be at once. `ready_url` is asked for readiness before a backend of `protocol` plain, else its port.
+    there may be at once, `queue` how many sessions may wait for one. `ready_url` is asked for readiness before a
+    backend of `protocol` plain, else its port.
     """
 
     id: str
@@ -117,6 +126,7 @@ class Profile:
     clocks: Clocks
     slots: int
     ready_url: str | None = None
+    queue: int = 100
 
     def serves(self, application_id: str, version: str) -> bool:
         """Whether sessions of this version of this application may use the profile."""

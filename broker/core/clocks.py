@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from broker.core.session import EndReason, Session, State
-from broker.core.slot import Backend
+from broker.core.session import Alarm, EndReason, Session, State
 from signaling.routes import RouteReport
 
 MEDIA_IS_PRESENCE_S = 15.0
 """Media of a client within so many seconds is a viewer, though its signaling connection is gone."""
 
-
 REPORT_LAG_S = 2.0
 """A relay looks at its routes once a second, so a viewer who came in time is waited for a little longer."""
 
+WARN_MOST_S = 60.0
+"""A warning comes so long before its alarm, or a third of the clock before where that is shorter."""
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """A clock of a session: when it ends the session, and why."""
-
-    at: float
-    reason: EndReason
-    message: str
+INPUT_GRAIN_MOST_S = 10.0
+"""The last input is written down in steps of a tenth of the idle clock, at most of this."""
 
 
 def viewer_is_present(report: RouteReport, now: float) -> bool:
@@ -32,20 +27,43 @@ def viewer_is_present(report: RouteReport, now: float) -> bool:
     return report.last_client_packet_at is not None and now < report.last_client_packet_at + MEDIA_IS_PRESENCE_S
 
 
-def first_alarm(session: Session, backend: Backend | None) -> Alarm | None:
-    """The clock that ends the session first, if nothing changes; None where none runs."""
-    alarms = _pending_alarms(session) if session.state is State.PENDING else _ready_alarms(session, backend)
-    if session.expires_at is not None:
-        alarms.append(Alarm(session.expires_at, EndReason.MAX_LENGTH, "Session reached its maximum length"))
+def next_alarm(session: Session, last_input_at: float | None = None) -> Alarm | None:
+    """The clock that ends the session first, if nothing changes; None where none runs.
+
+    `last_input_at` is newer than what is written down.
+    """
+    match session.state:
+        case State.PENDING:
+            alarms = _pending_alarms(session)
+        case State.READY:
+            alarms = _ready_alarms(session, last_input_at)
+        case State.STOPPED:
+            alarms = _stopped_alarms(session)
+        case State.ENDED:
+            alarms = []
     return min(alarms, key=lambda alarm: alarm.at, default=None)
 
 
-def next_look(session: Session, report: RouteReport | None, backend: Backend | None) -> float | None:
+def lead_s(session: Session, alarm: Alarm) -> float:
+    """How long before this alarm its warning comes."""
+    usual = min(WARN_MOST_S, alarm.clock_s / 3)
+    return usual if session.clocks.warn_s is None else min(session.clocks.warn_s, alarm.clock_s)
+
+
+def input_grain_s(idle_s: float) -> float:
+    """The least by which the written time of the last input moves."""
+    return min(INPUT_GRAIN_MOST_S, idle_s / 10)
+
+
+def next_look(session: Session, report: RouteReport | None, last_input_at: float | None = None) -> float | None:
     """When time alone may change a session that has not ended; None once it has."""
     if session.state is State.ENDED:
         return None
-    alarm = first_alarm(session, backend)
-    times = [] if alarm is None else [alarm.at]
+    times: list[float] = []
+    alarm = next_alarm(session, last_input_at)
+    if alarm is not None:
+        warned = session.warning is not None and session.warning == alarm
+        times.append(alarm.at if warned else alarm.at - lead_s(session, alarm))
     if session.viewer_present and report is not None and report.last_client_packet_at is not None:
         if report.signaling_open == 0:
             times.append(report.last_client_packet_at + MEDIA_IS_PRESENCE_S)
@@ -54,32 +72,56 @@ def next_look(session: Session, report: RouteReport | None, backend: Backend | N
 
 def _pending_alarms(session: Session) -> list[Alarm]:
     clocks, since = session.clocks, session.pending_since
-    message = f"Session was not ready within {clocks.start_s:g} s, its phase was still {session.phase}"
-    alarms = [Alarm(since + clocks.start_s, EndReason.START_TIMEOUT, message)]
-    if session.slot is None:
-        message = f"No slot became free within {clocks.placement_s:g} s"
-        alarms.append(Alarm(since + clocks.placement_s, EndReason.QUEUE_TIMEOUT, message))
-    elif session.ports is None:
-        message = f"No relay had two free ports within {clocks.placement_s:g} s"
-        alarms.append(Alarm(since + clocks.placement_s, EndReason.NO_CAPACITY, message))
-    return alarms
+    alarms: list[Alarm] = []
+    if session.slot is None or session.ports is None:
+        reason, message = EndReason.NO_CAPACITY, f"No relay had two free ports within {clocks.placement_s:g} s"
+        if session.slot is None:
+            reason, message = EndReason.QUEUE_TIMEOUT, f"No slot became free within {clocks.placement_s:g} s"
+        alarms.append(Alarm(since + clocks.placement_s, reason, message, clocks.placement_s))
+    else:
+        message = f"Session was not ready within {clocks.start_s:g} s, its phase was still {session.phase}"
+        since = session.placed_at if session.placed_at is not None else since
+        alarms.append(Alarm(since + clocks.start_s, EndReason.START_TIMEOUT, message, clocks.start_s))
+    return alarms + _longest(session)
 
 
-def _ready_alarms(session: Session, backend: Backend | None) -> list[Alarm]:
+def _ready_alarms(session: Session, last_input_at: float | None) -> list[Alarm]:
     clocks, ready_at = session.clocks, session.ready_at or session.created_at
     alarms: list[Alarm] = []
-    if session.relay_missing_since is not None:
-        at = session.relay_missing_since + clocks.reconnect_grace_s
-        alarms.append(Alarm(at, EndReason.RELAY_LOST, "The relay of this session is gone"))
     if session.first_viewer_at is None:
         message = f"No viewer connected within {clocks.first_connection_s:g} s"
         at = ready_at + clocks.first_connection_s + REPORT_LAG_S
-        alarms.append(Alarm(at, EndReason.NEVER_CONNECTED, message))
+        alarms.append(Alarm(at, EndReason.NEVER_CONNECTED, message, clocks.first_connection_s))
     elif not session.viewer_present and session.last_viewer_at is not None:
         message = f"No viewer came back within {clocks.reconnect_grace_s:g} s"
         at = session.last_viewer_at + clocks.reconnect_grace_s + REPORT_LAG_S
-        alarms.append(Alarm(at, EndReason.DISCONNECTED, message))
-    if clocks.idle_s is not None and backend is not None and backend.activity is not None:
-        last = max(filter(None, (ready_at, session.first_viewer_at, backend.activity.last_input_at)))
-        alarms.append(Alarm(last + clocks.idle_s, EndReason.IDLE, f"No input came for {clocks.idle_s:g} s"))
-    return alarms
+        alarms.append(Alarm(at, EndReason.DISCONNECTED, message, clocks.reconnect_grace_s))
+    heard = [at for at in (session.last_input_at, last_input_at) if at is not None]
+    if clocks.idle_s is not None and heard:
+        last = max(ready_at, session.first_viewer_at or 0, *heard)
+        message = f"No input came for {clocks.idle_s:g} s"
+        alarms.append(Alarm(last + clocks.idle_s, EndReason.IDLE, message, clocks.idle_s))
+    if session.kept_until is not None:
+        alarms = [replace(alarm, at=max(alarm.at, session.kept_until)) for alarm in alarms]
+    if session.relay_missing_since is not None:
+        at = session.relay_missing_since + clocks.reconnect_grace_s
+        message = "The relay of this session is gone"
+        alarms.append(Alarm(at, EndReason.RELAY_LOST, message, clocks.reconnect_grace_s))
+    return alarms + _longest(session)
+
+
+def _longest(session: Session) -> list[Alarm]:
+    clocks = session.clocks
+    if session.expires_at is None or clocks.max_length_s is None:
+        return []
+    stops = clocks.at_max_length == "stop" and clocks.max_stopped_s != 0
+    message = "Session reached its maximum length" + (" and was stopped" if stops else "")
+    return [Alarm(session.expires_at, EndReason.MAX_LENGTH, message, clocks.max_length_s, stops)]
+
+
+def _stopped_alarms(session: Session) -> list[Alarm]:
+    most_s = session.clocks.max_stopped_s
+    if most_s is None or session.stopped_at is None:
+        return []
+    message = f"Session was stopped for {most_s:g} s"
+    return [Alarm(session.stopped_at + most_s, EndReason.MAX_STOPPED, message, most_s)]

@@ -15,11 +15,12 @@ _STRIDE = 7919
 """A prime, so that tries after a taken pair do not walk into the same process's next port."""
 
 
-def choose_slot(profile: Profile, session_id: str, ledger: Ledger) -> SlotRef | None:
-    """The first free slot of a profile; None when all are taken."""
+def choose_slot(profile: Profile, session_id: str, ledger: Ledger, *, run: int = 0) -> SlotRef | None:
+    """The first free slot of a profile; None when all are taken. `run` tells the starts of a session apart."""
+    name = session_id[:8] if run == 0 else f"{session_id[:8]}-{run}"
     for number in range(profile.slots):
         if ledger.is_free(slot_claim(profile.provider, profile.id, number)):
-            return SlotRef(profile.provider, profile.id, number, f"{profile.id}-{number}-{session_id[:8]}")
+            return SlotRef(profile.provider, profile.id, number, f"{profile.id}-{number}-{name}")
     return None
 
 

@@ -35,6 +35,7 @@ class Wanted(StrEnum):
     """What the caller wants of a session."""
 
     RUNNING = "running"
+    STOPPED = "stopped"
     ENDED = "ended"
 
 
@@ -46,6 +47,7 @@ class EndReason(StrEnum):
     DISCONNECTED = "disconnected"
     IDLE = "idle"
     MAX_LENGTH = "max_length"
+    MAX_STOPPED = "max_stopped"
     QUEUE_TIMEOUT = "queue_timeout"
     START_TIMEOUT = "start_timeout"
     BACKEND_FAILED = "backend_failed"
@@ -66,11 +68,45 @@ class RelayPorts:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """A clock of a session: when it ends the session (or, where it `stops`, stops it), and why.
+
+    `clock_s` is the clock's setting.
+    """
+
+    at: float
+    reason: EndReason
+    message: str
+    clock_s: float
+    stops: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave to connect to a session until `expires_at`, as one of the APIs hands it out."""
+
+    id: str
+    created_at: float
+    created_by: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """A request on a session that was carried out: a digest of its key, and what it asked for."""
+
+    key: str
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One streaming session. Times: seconds since the epoch, on the store's clock.
 
-    It holds `slot` and `ports` until they are known to be free, so an ended session may hold them for a moment more.
-    `idempotency` is the claim of the request that made it. `revision` counts up with every write to the store.
+    It holds `slot` and `ports` until they are known to be free, so an ended or stopped session may hold them for a
+    moment more. `share` is what fairness and quotas count it under. `labels` are notes of an API's own, opaque here.
+    `idempotency` is the claim of the request that made it, `handled` the latest requests with a key that changed it.
+    `run` counts its starts after the first. `revision` counts up with every write to the store.
     """
 
     id: str
@@ -105,6 +141,27 @@ class Session:
     ended_at: float | None = None
     idempotency: str | None = None
     revision: int = 0
+    share: str = ""
+    created_by: str = ""
+    updated_by: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    grants: tuple[Grant, ...] = ()
+    handled: tuple[Handled, ...] = ()
+    run: int = 0
+    started_at: float | None = None
+    started_by: str | None = None
+    stopped_at: float | None = None
+    stopped_by: str | None = None
+    placed_at: float | None = None
+    last_input_at: float | None = None
+    kept_until: float | None = None
+    extended_s: float = 0
+    warning: Alarm | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under way with it: ready, or stopped and all given back."""
+        return self.state is State.READY or (self.state is State.STOPPED and self.slot is None and self.ports is None)
 
     @property
     def route(self) -> Route | None:

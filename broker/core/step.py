@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from broker.core.clocks import first_alarm, next_look, viewer_is_present
+from broker.core.clocks import input_grain_s, lead_s, next_alarm, next_look, viewer_is_present
+from broker.core.intent import stopped
 from broker.core.ledger import Ledger
 from broker.core.placement import choose_ports
+from broker.core.principal import ITSELF
 from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
 from broker.core.slot import Backend, BackendState, SlotRef
 from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
@@ -25,7 +27,8 @@ class Facts:
 
     `backend` is the provider's word on its slot: None where the provider does not list it, or, while
     `backends_known` is False, has not said anything yet. `slot_released`: the provider confirmed the slot's release.
-    `published` is the route that is wanted of relays now, `report` the relay's word on it.
+    `published` is the route that is wanted of relays now, `report` the relay's word on it. `offer` is a slot that the
+    session may have, where it waits for one and its turn has come.
     """
 
     backend: Backend | None
@@ -35,6 +38,7 @@ class Facts:
     report: RouteReport | None
     relays: Mapping[str, RelayInfo]
     ledger: Ledger
+    offer: SlotRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +93,36 @@ def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Com
 def next_deadline(session: Session, facts: Facts) -> float | None:
     """When to step again though nothing was heard; None where only news can move the session."""
     report = facts.report if facts.report is not None and _concerns(facts.report, session) else None
-    return next_look(session, report, facts.backend)
+    return next_look(session, report, _input_heard(facts))
 
 
 def _advance(session: Session, facts: Facts, now: float) -> Session:
     if session.state is not State.ENDED and session.wanted is Wanted.ENDED:
         session = ended(session, EndReason.DELETED, "Session was deleted", now)
-    for move in (_hear_backend, _place, _reroute, _follow_viewer, _settle, _follow_relay, _end_in_time):
-        if session.state is State.ENDED:
-            return _give_back(session, facts)
+    if session.state not in _AT_REST and session.wanted is Wanted.STOPPED:
+        session = stopped(session, session.updated_by, now)
+    for move in (_take_slot, _hear_backend, _place, _reroute, _follow_viewer, _settle, _follow_relay, _follow_input):
+        if session.state in _AT_REST:
+            break
         session = move(session, facts, now)
-    return _give_back(session, facts) if session.state is State.ENDED else session
+    session = _obey_clocks(session, facts, now)
+    return _give_back(session, facts) if session.state in _AT_REST else session
+
+
+def _take_slot(session: Session, facts: Facts, now: float) -> Session:
+    return session if session.slot is not None or facts.offer is None else replace(session, slot=facts.offer)
+
+
+_AT_REST = (State.STOPPED, State.ENDED)
 
 
 def _give_back(session: Session, facts: Facts) -> Session:
+    was_settled = session.is_settled
     if session.slot is not None and facts.slot_released:
         session = replace(session, slot=None)
     if session.ports is not None and facts.published is None:
         session = replace(session, ports=None)
-    return session
+    return replace(session, message="Session is stopped") if session.is_settled and not was_settled else session
 
 
 def _hear_backend(session: Session, facts: Facts, now: float) -> Session:
@@ -126,10 +141,12 @@ def _hear_backend(session: Session, facts: Facts, now: float) -> Session:
 def _place(session: Session, facts: Facts, now: float) -> Session:
     """Take ports of a relay; other ones while pending if the relay of the first went away and another is there."""
     stranded = session.ports is not None and session.ports.relay_id not in facts.relays
-    if session.ports is not None and not (stranded and session.state is State.PENDING):
+    if session.slot is None or (session.ports is not None and not (stranded and session.state is State.PENDING)):
         return session
     ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=session.route_attempts)
-    return session if ports is None else replace(session, ports=ports)
+    if ports is None:
+        return session
+    return replace(session, ports=ports, placed_at=session.placed_at if session.placed_at is not None else now)
 
 
 def _reroute(session: Session, facts: Facts, now: float) -> Session:
@@ -145,7 +162,8 @@ def _reroute(session: Session, facts: Facts, now: float) -> Session:
     if ports is None:
         return ended(session, EndReason.NO_CAPACITY, f"The relay could not bind its ports ({why}), none is left", now)
     since = now if session.state is State.READY else session.pending_since
-    return replace(session, state=State.PENDING, pending_since=since, ports=ports, route_attempts=attempt)
+    at = now if session.state is State.READY else session.placed_at
+    return replace(session, state=State.PENDING, pending_since=since, placed_at=at, ports=ports, route_attempts=attempt)
 
 
 def _concerns(report: RouteReport, session: Session) -> bool:
@@ -184,8 +202,15 @@ def _settle(session: Session, facts: Facts, now: float) -> Session:
         phase=None,
         message="Session is active",
         ready_at=session.ready_at if session.ready_at is not None else now,
+        expires_at=_expiry(session, now),
         last_viewer_at=now if session.first_viewer_at is not None else None,
     )
+
+
+def _expiry(session: Session, now: float) -> float | None:
+    """When the longest length is reached, counted from the first time that this run was ready."""
+    longest_s = session.clocks.max_length_s
+    return session.expires_at if session.expires_at is not None or longest_s is None else now + longest_s
 
 
 _TELLS = {
@@ -210,14 +235,38 @@ def _waits_for(session: Session, facts: Facts) -> Phase | None:
     return None
 
 
-def _end_in_time(session: Session, facts: Facts, now: float) -> Session:
-    alarm = first_alarm(session, facts.backend)
-    return session if alarm is None or now < alarm.at else ended(session, alarm.reason, alarm.message, now)
+def _input_heard(facts: Facts) -> float | None:
+    """When the backend last heard input, as it tells now: 0 for never, None where it does not tell."""
+    activity = facts.backend.activity if facts.backend is not None else None
+    return None if activity is None else activity.last_input_at or 0.0
+
+
+def _follow_input(session: Session, facts: Facts, now: float) -> Session:
+    """Write down the last input now and then, so that everybody can say when the idle clock ends the session."""
+    heard, idle_s = _input_heard(facts), session.clocks.idle_s
+    if heard is None or idle_s is None or session.state is not State.READY:
+        return session
+    if session.last_input_at is not None and heard < session.last_input_at + input_grain_s(idle_s):
+        return session
+    return replace(session, last_input_at=heard)
+
+
+def _obey_clocks(session: Session, facts: Facts, now: float) -> Session:
+    """End or stop the session in time, warn beforehand, and take a warning back whose alarm has moved away."""
+    if session.state is State.ENDED:
+        return session
+    alarm = next_alarm(session, _input_heard(facts))
+    if alarm is not None and now >= alarm.at:
+        if alarm.stops:
+            return stopped(session, ITSELF.name, now, message=alarm.message)
+        return ended(session, alarm.reason, alarm.message, now)
+    due = alarm if alarm is not None and now >= alarm.at - lead_s(session, alarm) else None
+    return session if session.warning == due else replace(session, warning=due)
 
 
 def _commands(session: Session, facts: Facts) -> list[Command]:
-    if session.state is State.ENDED:
-        return _commands_after_end(session, facts)
+    if session.state in _AT_REST:
+        return _commands_at_rest(session, facts)
     commands: list[Command] = []
     if session.slot is not None and facts.backends_known:
         if facts.backend is None:
@@ -229,7 +278,7 @@ def _commands(session: Session, facts: Facts) -> list[Command]:
     return commands
 
 
-def _commands_after_end(session: Session, facts: Facts) -> list[Command]:
+def _commands_at_rest(session: Session, facts: Facts) -> list[Command]:
     commands: list[Command] = []
     if facts.published is not None:
         commands.append(Withdraw(session.id))

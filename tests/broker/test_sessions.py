@@ -41,7 +41,8 @@ async def test_a_new_session_holds_a_slot_and_a_pair_of_ports(sessions: Sessions
     assert session.slot is not None and session.slot.profile == "default"
     assert isinstance(session.ports, RelayPorts)
     assert (session.owner, session.arguments, session.clocks) == ("me", {"stage": "a.usd"}, clocks)
-    assert session.expires_at == session.created_at + 60.0
+    assert (session.share, session.created_by, session.updated_by) == ("me", "me", "me")
+    assert session.expires_at is None, "the longest length counts from readiness on"
     assert len(session.backend_secret) >= 32
 
 
@@ -216,3 +217,38 @@ async def test_a_foreign_session_is_neither_seen_nor_touched_but_by_an_admin(ses
     assert await sessions.list(by=YOU) == []
     assert [seen.id for seen in await sessions.list(by=ADMIN)] == [session.id]
     await sessions.end(session.id, by=ADMIN)
+
+
+async def test_a_stopped_session_keeps_its_id_and_is_placed_anew(sessions: Sessions, store: MemoryStore) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+    await make_ready(store, session)
+    stopped = await sessions.stop(session.id, by=ME)
+    assert (stopped.state, stopped.stopped_by, stopped.is_settled) == (State.STOPPED, "me", False)
+    with pytest.raises(Conflict, match="Another operation is in progress"):
+        await sessions.start(session.id, by=ME)
+    await store.write(replace(stopped, slot=None, ports=None))
+    started = await sessions.start(session.id, by=ADMIN)
+    assert (started.id, started.state, started.started_by, started.run) == (session.id, State.PENDING, "root", 1)
+    assert started.backend_secret != session.backend_secret
+
+
+async def test_only_an_admin_makes_a_session_for_another(sessions: Sessions) -> None:
+    with pytest.raises(Forbidden):
+        await sessions.create(make_resolved(make_profile()), {}, by=ME, owner="you")
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ADMIN, owner="you", labels={"a": "b"})
+    assert (session.owner, session.share, session.created_by, session.labels) == ("you", "you", "root", {"a": "b"})
+    assert (await sessions.get(session.id, by=YOU)).id == session.id
+
+
+async def test_a_change_with_a_key_is_made_once(sessions: Sessions) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+
+    def count(session: Session, now: float) -> Session:
+        return replace(session, labels={"count": str(int(session.labels.get("count", 0)) + 1)})
+
+    for _ in range(2):
+        changed = await sessions.update(session.id, by=ME, change=count, idempotency_key="k", asked="count")
+        assert changed.labels == {"count": "1"}
+    with pytest.raises(Conflict):
+        await sessions.update(session.id, by=ME, change=count, idempotency_key="k", asked="something else")
+    assert (await sessions.update(session.id, by=ADMIN, change=count, idempotency_key="k")).labels == {"count": "2"}

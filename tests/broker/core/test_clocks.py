@@ -1,17 +1,16 @@
 from dataclasses import replace
 
-from broker.core.clocks import REPORT_LAG_S, first_alarm, next_look, viewer_is_present
+from broker.core.clocks import REPORT_LAG_S, next_alarm, next_look, viewer_is_present
 from broker.core.session import EndReason, Session, State, ended
-from broker.core.slot import Activity, Backend, BackendState
-from tests.broker.samples import CLOCKS, claimed_backend, make_report, make_session, with_ports
+from tests.broker.samples import CLOCKS, make_report, make_session, with_ports
 
 
 def ready_session() -> Session:
     return replace(with_ports(make_session()), state=State.READY, phase=None, ready_at=1010.0)
 
 
-def reason_and_time(session: Session, backend: Backend | None = None) -> tuple[EndReason, float] | None:
-    alarm = first_alarm(session, backend)
+def reason_and_time(session: Session, heard: float | None = None) -> tuple[EndReason, float] | None:
+    alarm = next_alarm(session, heard)
     return None if alarm is None else (alarm.reason, alarm.at)
 
 
@@ -52,7 +51,7 @@ def test_a_ready_session_waits_for_its_first_viewer() -> None:
 
 
 def test_no_clock_runs_while_a_viewer_is_present() -> None:
-    assert first_alarm(replace(ready_session(), first_viewer_at=1020.0, viewer_present=True), None) is None
+    assert next_alarm(replace(ready_session(), first_viewer_at=1020.0, viewer_present=True)) is None
 
 
 def test_a_viewer_who_left_may_come_back_for_a_while() -> None:
@@ -61,8 +60,10 @@ def test_a_viewer_who_left_may_come_back_for_a_while() -> None:
 
 
 def test_the_longest_length_ends_a_session_in_any_state() -> None:
-    assert reason_and_time(replace(make_session(), expires_at=1001.0)) == (EndReason.MAX_LENGTH, 1001.0)
-    watched = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, expires_at=2000.0)
+    clocks = replace(CLOCKS, max_length_s=60.0)
+    pending = make_session(clocks=clocks)
+    assert reason_and_time(replace(pending, expires_at=1001.0)) == (EndReason.MAX_LENGTH, 1001.0)
+    watched = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, expires_at=2000.0, clocks=clocks)
     assert reason_and_time(watched) == (EndReason.MAX_LENGTH, 2000.0)
 
 
@@ -70,14 +71,13 @@ def test_idle_counts_from_the_last_input_or_the_first_viewer() -> None:
     session = replace(
         ready_session(), first_viewer_at=1020.0, viewer_present=True, clocks=replace(CLOCKS, idle_s=100.0)
     )
-    assert reason_and_time(session, replace(claimed_backend(), activity=Activity(None))) == (EndReason.IDLE, 1120.0)
-    assert reason_and_time(session, replace(claimed_backend(), activity=Activity(1500.0))) == (EndReason.IDLE, 1600.0)
+    assert reason_and_time(session, 0.0) == (EndReason.IDLE, 1120.0)
+    assert reason_and_time(session, 1500.0) == (EndReason.IDLE, 1600.0)
 
 
 def test_idle_is_not_judged_where_the_backend_does_not_tell() -> None:
     session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, clocks=replace(CLOCKS, idle_s=1.0))
-    assert first_alarm(session, claimed_backend()) is None
-    assert first_alarm(session, None) is None
+    assert next_alarm(session) is None
 
 
 def test_a_relay_may_be_away_for_the_reconnect_grace() -> None:
@@ -94,8 +94,11 @@ def test_media_without_signaling_is_looked_at_again_when_it_would_count_no_more(
 
 
 def test_the_next_look_is_at_the_first_alarm() -> None:
-    assert next_look(ready_session(), None, Backend(BackendState.CLAIMED)) == 1130.0 + REPORT_LAG_S
+    session = ready_session()
+    alarm = next_alarm(session)
+    assert alarm is not None and next_look(session, None) == alarm.at - 40.0, "a third of its clock before, it warns"
+    assert next_look(replace(session, warning=alarm), None) == alarm.at == 1130.0 + REPORT_LAG_S
 
 
 def test_nobody_looks_at_an_ended_session() -> None:
-    assert next_look(ended(make_session(), EndReason.DELETED, "", 1.0), None, None) is None
+    assert next_look(ended(make_session(), EndReason.DELETED, "", 1.0), None) is None

@@ -199,7 +199,7 @@ def test_a_ready_session_outlives_a_short_absence_of_its_relay() -> None:
     away = replace(facts_of_ready(session, signaling_open=1), relays={})
     gone, _ = step(session, away, 1020.0)
     assert (gone.state, gone.relay_missing_since) == (State.READY, 1020.0)
-    assert next_deadline(gone, away) == 1020.0 + CLOCKS.reconnect_grace_s
+    assert next_deadline(gone, away) == 1020.0 + CLOCKS.reconnect_grace_s * 2 / 3, "when it is warned of"
     back, _ = step(gone, facts_of_ready(session, signaling_open=1), 1030.0)
     assert back.relay_missing_since is None
     lost, _ = step(gone, away, 1020.0 + CLOCKS.reconnect_grace_s)
@@ -249,9 +249,9 @@ def test_the_first_viewer_and_the_last_ones_leaving_are_written_down() -> None:
 def test_a_session_that_never_had_a_viewer_ends() -> None:
     session = ready_session()
     facts = facts_of_ready(session)
-    deadline = next_deadline(session, facts)
-    assert deadline == 1010.0 + CLOCKS.first_connection_s + REPORT_LAG_S
-    assert step(session, facts, deadline - 0.1)[0].state is State.READY
+    deadline = 1010.0 + CLOCKS.first_connection_s + REPORT_LAG_S
+    warned, _ = step(session, facts, deadline - 0.1)
+    assert (warned.state, next_deadline(warned, facts)) == (State.READY, deadline)
     assert step(session, facts, deadline)[0].end_reason is EndReason.NEVER_CONNECTED
 
 
@@ -267,7 +267,7 @@ def test_a_session_without_input_ends_where_the_backend_tells() -> None:
     session = replace(ready_session(), clocks=replace(CLOCKS, idle_s=60.0))
     facts = facts_of_ready(session, signaling_open=1)
     facts = replace(facts, backend=replace(claimed_backend(), activity=Activity(1040.0)))
-    watched, _ = step(session, facts, 1020.0)
+    watched, _ = step(step(session, facts, 1020.0)[0], facts, 1090.0)
     assert next_deadline(watched, facts) == 1100.0
     assert step(watched, facts, 1100.0)[0].end_reason is EndReason.IDLE
 

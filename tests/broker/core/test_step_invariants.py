@@ -43,9 +43,9 @@ class World(RuleBasedStateMachine):
         slot = choose_slot(PROFILE, session_id(self.made), self.ledger())
         if slot is not None:
             slot = replace(slot, id=f"slot of session {self.made}")
-            clocks = replace(CLOCKS, idle_s=300.0, max_length_s=3600.0)
+            clocks = replace(CLOCKS, idle_s=300.0, max_length_s=900.0)
             session = replace(make_session(clocks=clocks, at=self.now), id=session_id(self.made), slot=slot)
-            self.write(None, replace(session, expires_at=self.now + 3600.0))
+            self.write(None, session)
 
     @precondition(lambda self: self.sessions)
     @rule(data=st.data())
@@ -127,7 +127,9 @@ class World(RuleBasedStateMachine):
     def pass_over(self, session: Session, *, provider_silent: bool = False, crash: bool = False) -> None:
         facts = self.facts(session, provider_silent=provider_silent)
         after, commands = step(session, facts, self.now)
-        assert step(after, facts, self.now) == (after, commands), "a step is not idempotent"
+        again, repeated = step(after, facts, self.now)
+        assert again == after, "a step is not idempotent"
+        assert repeated == commands, "a step commands otherwise when asked again"
         became_ready = after.state is State.READY and session.state is not State.READY
         if became_ready:
             assert facts.backend is not None and facts.backend.state is BackendState.CLAIMED
