@@ -10,6 +10,7 @@ BrokerError
 ├── QuotaExceeded       end a session of your own first
 ├── BackendFailed       the streaming backend did not do its part
 └── StoreUnavailable    try again after `retry_after_s`; nothing was lost
+    └── IssuerUnavailable   the same, of the keys that tokens are checked with
 """
 
 from __future__ import annotations

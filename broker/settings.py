@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from broker.configuration import ConfigurationError, dotted, first_problem, flattened, read_toml
+from broker.identity_settings import AdmissionSettings, IdentitySettings
 from broker.listening import ListenAddress
 from signaling.routes import PortRange
 
@@ -29,6 +30,7 @@ CONFIG_VARIABLE = PREFIX + "CONFIG"
 
 USUAL_LISTEN = ListenAddress("127.0.0.1", 8080)
 
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
 
 
@@ -65,6 +67,12 @@ def _network(value: str) -> str:
         return str(ipaddress.ip_network(value))
     except ValueError:
         raise ValueError(f"{value!r} is no network: write an address, or one such as 10.0.0.0/8") from None
+
+
+def _origin_pattern(value: str) -> str:
+    if value != "*" and _ORIGIN.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no origin: write one such as https://portal.example.com, or *")
+    return value.lower()
 
 
 def _ports(value: object) -> object:
@@ -132,13 +140,31 @@ class BrokerSettings(BaseSettings):
     """Names under which clients reach the API, besides localhost, the loopback addresses and the listen address.
     A request whose Host is none of them is refused."""
 
+    identity: IdentitySettings = Field(default_factory=IdentitySettings)
+    """Who may use the API. Without it everybody who reaches the API may do everything, on loopback alone."""
+
+    admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
+    """What viewers show to the relay."""
+
+    cors_origins: Annotated[
+        tuple[Annotated[str, AfterValidator(_origin_pattern)], ...], NoDecode, BeforeValidator(_split)
+    ] = ("*",)
+    """Whose pages may call the API while identity is on, such as https://portal.example.com; `*`: everybody's. Without
+    identity only pages of this machine may."""
+
+    metrics_from: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
+    ] = ()
+    """Addresses or networks that may read the metrics without saying who they are."""
+
     insecure_no_identity: bool = False
     """Listen on addresses that other machines reach, though whoever reaches them may start and end every session."""
 
     trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_split)
     ] = ()
-    """Addresses or networks whose X-Forwarded-Prefix and X-Original-URI are believed."""
+    """Addresses or networks of proxies, whose X-Forwarded-Prefix, X-Original-URI, X-Forwarded-For and the headers of
+    `identity.gateway` are believed."""
 
     routes_shape: RoutesShape = RoutesShape.BY_MOUNT
     """Shape of `routes`: flat under /stream and nested under /streaming/stream, or one of the two under both."""
@@ -151,6 +177,9 @@ class BrokerSettings(BaseSettings):
 
     catalog: Annotated[Path, AfterValidator(_file)] | None = None
     """The catalog file. Default: the one that ships, with the test pattern and the USD viewer."""
+
+    edit_applications: bool = False
+    """Let admins make, change and delete applications and versions by endpoint (docs/applications.md)."""
 
     usd_root: Annotated[Path, AfterValidator(_folder)] | None = None
     """The folder whose stages the USD viewer may open. Default: the samples that ship."""
@@ -169,6 +198,12 @@ class BrokerSettings(BaseSettings):
 
     log_level: LogLevel = LogLevel.INFO
     """The least that is logged."""
+
+    @model_validator(mode="after")
+    def _gateway_is_known(self) -> Self:
+        if self.identity.gateway is not None and not self.trusted_proxies:
+            raise ValueError("identity.gateway: nobody's headers are believed: name the gateway in trusted_proxies")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from signaling.core.handshake import CloseCode
+from signaling.doorkeeper import Doorkeeper
 from signaling.errors import PortUnavailable
 from signaling.metrics import RelayCounters
 from signaling.port import SignalingPort
@@ -27,12 +28,13 @@ class Forwarder:
         counters: RelayCounters,
         *,
         sockets: SocketFactory,
+        doorkeeper: Doorkeeper | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.route = route
         self._settings = settings
         self._media = UdpMediaPort(route, settings, counters, sockets=sockets, clock=clock)
-        self._signaling = SignalingPort(route, self._media, settings, counters)
+        self._signaling = SignalingPort(route, self._media, settings, counters, doorkeeper=doorkeeper)
 
     async def open(self) -> None:
         """Bind both ports, or neither; raises PortUnavailable."""

@@ -14,9 +14,11 @@ import aiohttp
 from aiohttp import hdrs, web
 from yarl import URL
 
+from signaling.core.admission import Admitted
 from signaling.core.frames import Fate, SignalingEditor
-from signaling.core.handshake import HOP_BY_HOP, Head, Translation, admit, authority, session_cookie, translation
+from signaling.core.handshake import HOP_BY_HOP, Head, Translation, authority, session_cookie, translation
 from signaling.core.handshake import to_backend as head_to_backend
+from signaling.doorkeeper import Doorkeeper
 from signaling.errors import TooManyViewers
 from signaling.heads import REASONS, reason_body
 from signaling.http_viewers import HttpViewer, HttpViewers
@@ -54,7 +56,9 @@ class HttpSignaling:
         counters: RelayCounters,
         viewers: HttpViewers,
         on_refused: Callable[[SignalingRefusal], None],
+        doorkeeper: Doorkeeper,
     ) -> None:
+        self._doorkeeper = doorkeeper
         self._route = route
         self._settings = settings
         self._counters = counters
@@ -99,18 +103,19 @@ class HttpSignaling:
             return web.Response(status=refused.status, body=refused.body, content_type="application/json")
 
     async def _carry(self, request: web.BaseRequest, head: Head) -> web.StreamResponse:
-        refusal = admit(head, self._route)
-        if refusal is None and head.is_websocket:
-            refusal = SignalingRefusal.BAD_HEAD  # a WebSocket takes a connection of its own
-        if refusal is not None:
-            self._on_refused(refusal)
-            raise _refused(refusal)
+        admitted = self._doorkeeper.admit(head, self._route)
+        if isinstance(admitted, Admitted) and head.is_websocket:
+            admitted = SignalingRefusal.BAD_HEAD  # a WebSocket takes a connection of its own
+        if not isinstance(admitted, Admitted):
+            self._on_refused(admitted)
+            raise _refused(admitted)
         with self._viewers.use(head, request.remote or "") as viewer:
             body = await self._read(request)
             edited = self._edit_request(viewer, body)
             if edited is None:
                 return web.Response(status=HTTPStatus.NO_CONTENT)
-            return await self._exchange(request, head, viewer, edited)
+            onward = head_to_backend(head, self._route, viewer.id, admitted.role)
+            return await self._exchange(request, head, onward, viewer, edited)
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         """The request's whole body; bounds of size and time."""
@@ -157,9 +162,8 @@ class HttpSignaling:
         raise _Refused(status, b'{"detail": "the message names a media address that is not the relay\'s"}')
 
     async def _exchange(
-        self, request: web.BaseRequest, head: Head, viewer: HttpViewer, body: bytes
+        self, request: web.BaseRequest, head: Head, onward: Head, viewer: HttpViewer, body: bytes
     ) -> web.StreamResponse:
-        onward = head_to_backend(head, self._route, viewer.id)
         headers = [(name, value) for name, value in onward.headers if name.lower() not in _NOT_FORWARDED]
         headers.append((hdrs.ACCEPT_ENCODING, "identity"))
         url = URL(f"http://{authority(self._route)}{onward.target}", encoded=True)

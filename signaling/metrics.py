@@ -48,6 +48,9 @@ class SignalingRefusal(StrEnum):
     WRONG_SESSION = "wrong_session"
     BAD_ORIGIN = "bad_origin"
     NO_TOKEN = "no_token"  # noqa: S105
+    BAD_TOKEN = "bad_token"  # noqa: S105
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105
+    VIEWER_ROLE = "viewer_role"
     TOO_MANY_HANDSHAKES = "too_many_handshakes"
     TOO_MANY_VIEWERS = "too_many_viewers"
     BACKEND_UNREACHABLE = "backend_unreachable"

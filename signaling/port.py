@@ -8,17 +8,19 @@ import secrets
 from collections.abc import Coroutine
 from typing import Protocol
 
-from signaling.core.handshake import Head, admit, as_only, to_backend
+from signaling.core.admission import Admitted
+from signaling.core.handshake import CloseCode, Head, as_only, selected_protocol, to_backend
 from signaling.core.media_path import MediaPort
+from signaling.doorkeeper import Doorkeeper
 from signaling.errors import TooManyViewers
-from signaling.heads import HeadReader, refusal_response
+from signaling.heads import REASONS, HeadReader, refusal_response
 from signaling.http import HttpSignaling
 from signaling.http_viewers import HttpViewers
 from signaling.metrics import RelayCounters, SignalingRefusal
 from signaling.routes import Admission, Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.tcp import Splice
-from signaling.upgrade import BadHandshake
+from signaling.upgrade import BadHandshake, refusing
 from signaling.viewer import BackendUnreachable, Viewer
 from signaling.websocket import BackendRefused, Bridge
 
@@ -26,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 _SWEEP_S = 20.0
 _BACKLOG = 128
+_TOLD_BY_CLOSE = {
+    SignalingRefusal.NO_TOKEN,
+    SignalingRefusal.BAD_TOKEN,
+    SignalingRefusal.EXPIRED_TOKEN,
+    SignalingRefusal.VIEWER_ROLE,
+}
 
 
 class Connection(Protocol):
@@ -46,7 +54,16 @@ class Connection(Protocol):
 class SignalingPort:
     """Listens from `open` to `close`."""
 
-    def __init__(self, route: Route, media: MediaPort, settings: RelaySettings, counters: RelayCounters) -> None:
+    def __init__(
+        self,
+        route: Route,
+        media: MediaPort,
+        settings: RelaySettings,
+        counters: RelayCounters,
+        *,
+        doorkeeper: Doorkeeper | None = None,
+    ) -> None:
+        self._doorkeeper = doorkeeper or Doorkeeper()
         self._route = route
         self._media = media
         self._settings = settings
@@ -59,7 +76,7 @@ class SignalingPort:
         self._empty = asyncio.Event()
         self._empty.set()
         self._viewers = HttpViewers(route, media)
-        self._http = HttpSignaling(route, settings, counters, self._viewers, self._refused)
+        self._http = HttpSignaling(route, settings, counters, self._viewers, self._refused, self._doorkeeper)
 
     @property
     def signaling_open(self) -> int:
@@ -130,25 +147,44 @@ class SignalingPort:
         self._counters.signaling_refused.add(refusal)
 
     def _decide(self, reader: HeadReader, head: Head | None) -> None:
-        if head is not None and (refusal := admit(head, self._route)) is not None:
-            reader.refuse(refusal)
-        elif head is not None and self._route.signaling is SignalingKind.READABLE and not head.is_websocket:
+        if head is None:
+            self._start(reader, head, Admitted())
+            return
+        admitted = self._doorkeeper.admit(head, self._route)
+        if not isinstance(admitted, Admitted):
+            self._refuse(reader, head, admitted)
+        elif self._route.signaling is SignalingKind.READABLE and not head.is_websocket:
             protocol = self._http.take(reader.transport)
             reader.hand_over(protocol)
             reader.transport.resume_reading()
             protocol.data_received(bytes(reader.data))
         else:
-            self._start(reader, head)
+            self._start(reader, head, admitted)
 
-    def _start(self, reader: HeadReader, head: Head | None) -> None:
-        task = asyncio.create_task(self._serve(reader, head), name=f"signaling handshake {self._route.session_id}")
+    def _refuse(self, reader: HeadReader, head: Head, refusal: SignalingRefusal) -> None:
+        """Refuse a head; a page is told what is wrong with its token by a close, for of a 403 it learns nothing."""
+        if refusal not in _TOLD_BY_CLOSE or not head.is_websocket or head.get("origin") is None:
+            reader.refuse(refusal)
+            return
+        self._refused(refusal)
+        protocol = selected_protocol(head.protocols, self._route, None)
+        reason = f"{refusal}: {REASONS[refusal][1]}"
+        try:
+            told = refusing(bytes(reader.data[: reader.head_length]), protocol, CloseCode.REFUSED, reason)
+        except BadHandshake as bad:
+            told = bad.response
+        reader.send_and_close(told)
+
+    def _start(self, reader: HeadReader, head: Head | None, admitted: Admitted) -> None:
+        serving = self._serve(reader, head, admitted)
+        task = asyncio.create_task(serving, name=f"signaling handshake {self._route.session_id}")
         reader.task = task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader: HeadReader, head: Head | None) -> None:
+    async def _serve(self, reader: HeadReader, head: Head | None, admitted: Admitted) -> None:
         try:
-            viewer = self._open_viewer(reader)
+            viewer = self._open_viewer(reader, admitted)
         except TooManyViewers:
             reader.refuse(SignalingRefusal.TOO_MANY_VIEWERS)
             return
@@ -171,16 +207,16 @@ class SignalingPort:
             if not connected:
                 viewer.path.close()
 
-    def _open_viewer(self, reader: HeadReader) -> Viewer:
+    def _open_viewer(self, reader: HeadReader, admitted: Admitted) -> Viewer:
         viewer_id = secrets.token_hex(8)
         path = self._media.open_viewer(viewer_id, reader.client_host)
-        return Viewer(viewer_id, self._route, path, self._settings, self._counters)
+        return Viewer(viewer_id, self._route, path, self._settings, self._counters, admitted.role)
 
     async def _connect(self, reader: HeadReader, viewer: Viewer, head: Head | None) -> bool:
         data, length = reader.data, reader.head_length
         if self._route.signaling is SignalingKind.OPAQUE:
             splice = Splice(viewer, self._left)
-            first = b"" if head is None else as_only(to_backend(head, self._route, viewer.id)).serialize()
+            first = b"" if head is None else as_only(to_backend(head, self._route, viewer.id, viewer.role)).serialize()
             await self._open(splice, splice.connect(first + data[length:]))
             reader.hand_over(splice.client)
             splice.start(reader.transport)

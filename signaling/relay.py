@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 from signaling.core.handshake import CloseCode
+from signaling.doorkeeper import Doorkeeper
 from signaling.errors import PortUnavailable, TableUnavailable
 from signaling.forwarder import Forwarder
 from signaling.metrics import RelayCounters
@@ -53,6 +54,7 @@ class Relay:
         self._settings = settings
         self._table = table
         self._clock = clock
+        self._doorkeeper = Doorkeeper(clock=clock)
         self._sockets = SocketFactory(settings.socket_buffer_bytes)
         self._wanted: Mapping[str, Route] = {}
         self._served: dict[str, _Served] = {}
@@ -73,6 +75,7 @@ class Relay:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(tasks), name="relay: follow routes")
+                tasks.create_task(self._follow_keys(), name="relay: follow admission keys")
                 tasks.create_task(self._tend(), name="relay: tend routes")
         finally:
             await self.close()
@@ -96,6 +99,16 @@ class Relay:
                     self._note_table(None)
                     self._wanted = wanted
                     self._converge(tasks)
+            except TableUnavailable as exc:
+                self._note_table(exc)
+            await asyncio.sleep(self._settings.table_retry_s)
+
+    async def _follow_keys(self) -> None:
+        """Check admission tokens with the table's keys; with the last ones while it is away."""
+        while True:
+            try:
+                async for keys in self._table.watch_keys():
+                    self._doorkeeper.rekey(keys)
             except TableUnavailable as exc:
                 self._note_table(exc)
             await asyncio.sleep(self._settings.table_retry_s)
@@ -137,7 +150,14 @@ class Relay:
 
     async def _start(self, route: Route) -> _Served:
         extra = {"route": route.session_id}
-        forwarder = Forwarder(route, self._settings, self.counters, sockets=self._sockets, clock=self._clock)
+        forwarder = Forwarder(
+            route,
+            self._settings,
+            self.counters,
+            sockets=self._sockets,
+            doorkeeper=self._doorkeeper,
+            clock=self._clock,
+        )
         try:
             await forwarder.open()
         except PortUnavailable as exc:

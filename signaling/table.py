@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from signaling.routes import RelayInfo, Route, RouteReport
+from signaling.tokens import AdmissionKey
 
 
 class RouteTable(Protocol):
@@ -17,6 +18,12 @@ class RouteTable(Protocol):
 
     async def withdraw(self, session_id: str) -> None:
         """Want no route for this session; its report goes too. Idempotent."""
+
+    async def publish_keys(self, keys: Sequence[AdmissionKey]) -> None:
+        """Have admission tokens checked with these keys, and no others."""
+
+    def watch_keys(self) -> AsyncIterator[tuple[AdmissionKey, ...]]:
+        """Yield the keys that admission tokens are checked with: at once, and again after each change."""
 
     async def routes(self) -> Mapping[str, Route]:
         """All routes that are wanted, by session id."""
@@ -73,6 +80,8 @@ class MemoryRouteTable:
         self._routes: dict[str, Route] = {}
         self._reports: dict[str, RouteReport] = {}
         self._relays: dict[str, RelayInfo] = {}
+        self._keys: tuple[AdmissionKey, ...] = ()
+        self._rekeyed = ChangeSignal()
         self._wanted = ChangeSignal()
         self._told = ChangeSignal()
 
@@ -87,6 +96,15 @@ class MemoryRouteTable:
         self._forget_report(session_id)
         if self._routes.pop(session_id, None) is not None:
             self._wanted.fire()
+
+    async def publish_keys(self, keys: Sequence[AdmissionKey]) -> None:
+        if self._keys != tuple(keys):
+            self._keys = tuple(keys)
+            self._rekeyed.fire()
+
+    async def watch_keys(self) -> AsyncIterator[tuple[AdmissionKey, ...]]:
+        async for _ in self._rekeyed.follow():
+            yield self._keys
 
     async def routes(self) -> Mapping[str, Route]:
         return dict(self._routes)

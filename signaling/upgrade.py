@@ -54,6 +54,16 @@ def accept(raw_head: bytes, limit: int) -> Accepted:
     raise BadHandshake(b"".join(ws.data_to_send()))
 
 
+def refusing(raw_head: bytes, protocol: str | None, code: int, reason: str) -> bytes:
+    """A WebSocket opened and closed at once, as bytes for its client; raises BadHandshake."""
+    accepted = accept(raw_head, 0)
+    if protocol is not None:
+        accepted.response.headers["Sec-WebSocket-Protocol"] = protocol
+    accepted.ws.send_response(accepted.response)
+    accepted.ws.send_close(code, reason)
+    return b"".join(accepted.ws.data_to_send())
+
+
 def client_protocol(backend: Endpoint, head: Head, limit: int, *, compress: bool) -> ClientProtocol:
     """The protocol for the backend's hop, offering what the client offered."""
     deflate = ClientPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)

@@ -10,6 +10,7 @@ from signaling.core.media_path import ViewerPath
 from signaling.metrics import RelayCounters
 from signaling.routes import Route
 from signaling.settings import RelaySettings
+from signaling.tokens import ViewerRole
 
 
 class BackendUnreachable(Exception):
@@ -25,6 +26,7 @@ class Viewer:
     path: ViewerPath
     settings: RelaySettings
     counters: RelayCounters
+    role: ViewerRole = ViewerRole.CONTROLLER
 
 
 async def connect_backend(route: Route, settings: RelaySettings, protocol: asyncio.Protocol) -> asyncio.Transport:

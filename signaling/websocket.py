@@ -205,7 +205,7 @@ class Bridge:
         assert isinstance(ws, ClientProtocol)
         end.opened = asyncio.get_running_loop().create_future()
         await connect_backend(self.viewer.route, self.viewer.settings, end)
-        ws.send_request(request_of(ws, to_backend(self._head, self.viewer.route, self.viewer.id)))
+        ws.send_request(request_of(ws, to_backend(self._head, self.viewer.route, self.viewer.id, self.viewer.role)))
         end.flush()
         try:
             response = await end.opened

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from signaling.metrics import SignalingRefusal
 from signaling.routes import Admission, Route
+from signaling.tokens import ViewerRole
 
 SESSION_PROTOCOL = "x-nv-sessionid."
 """Sub-protocol that carries the session id behind it."""
@@ -81,10 +82,8 @@ class Head:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def admit(head: Head, route: Route) -> SignalingRefusal | None:
-    """None when the head may pass to this route's backend, else why not."""
-    if route.admission is Admission.TOKEN:
-        return SignalingRefusal.NO_TOKEN  # keys to check one with are not in the route table yet: let nobody in
+def refusal_of(head: Head, route: Route) -> SignalingRefusal | None:
+    """None when the head is of this route's session and of an allowed origin, else what is wrong with it."""
     if not head.target.startswith("/"):
         return SignalingRefusal.BAD_HEAD
     origins = head.get_all("origin")
@@ -92,7 +91,7 @@ def admit(head: Head, route: Route) -> SignalingRefusal | None:
         return SignalingRefusal.BAD_ORIGIN
     if route.admission is Admission.ADDRESS or names_session(head, route.session_id):
         return None
-    if has_session_cookie(head, route):
+    if route.admission is not Admission.TOKEN and has_session_cookie(head, route):
         return None if is_of_own_page(head) else SignalingRefusal.BAD_ORIGIN
     return SignalingRefusal.WRONG_SESSION
 
@@ -189,14 +188,14 @@ def authority(route: Route) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{route.backend.signaling_port}"
 
 
-def to_backend(head: Head, route: Route, viewer_id: str) -> Head:
+def to_backend(head: Head, route: Route, viewer_id: str, role: ViewerRole = ViewerRole.CONTROLLER) -> Head:
     """The head as the backend gets it (docs/protocol.md §3)."""
     headers = [header for header in head.headers if _may_pass(header[0].lower(), route)]
     headers = [kept for header in headers if (kept := _rewritten(header, route)) is not None]
     headers += [
         ("Pixelferry-Session", route.session_id),
         ("Pixelferry-Viewer", viewer_id),
-        ("Pixelferry-Role", "controller"),
+        ("Pixelferry-Role", role.value),
         ("Pixelferry-Backend-Secret", route.backend_secret),
     ]
     target = head.target.removeprefix(_prefix(head.target, route.session_id))

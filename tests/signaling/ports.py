@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from signaling.doorkeeper import Doorkeeper
 from signaling.metrics import RelayCounters
 from signaling.port import SignalingPort
 from signaling.routes import Admission, Endpoint, Route, SignalingKind
 from signaling.settings import RelaySettings
+from signaling.tokens import AdmissionKey
 from tests.signaling.paths import NotedMedia
 
 SESSION = "3f2b8c1e-5d0a-4b7e-9f3c-2a1d6e8b7c90"
@@ -58,6 +60,7 @@ async def relayed(
     admission: Admission = Admission.SESSION_ID,
     origins: tuple[str, ...] = ("*",),
     settings: RelaySettings | None = None,
+    keys: tuple[AdmissionKey, ...] = (),
 ) -> AsyncIterator[Relayed]:
     """A signaling port for one session, closed afterwards, with nothing left over."""
     number = free_port()
@@ -73,7 +76,9 @@ async def relayed(
         admission,
         origins,
     )
-    port = SignalingPort(route, media, settings or RelaySettings(close_timeout_s=0.5), counters)
+    port = SignalingPort(
+        route, media, settings or RelaySettings(close_timeout_s=0.5), counters, doorkeeper=Doorkeeper(keys)
+    )
     await port.open()
     try:
         yield Relayed(port, number, backend_port, counters, media)

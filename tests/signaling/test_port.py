@@ -85,12 +85,6 @@ async def test_a_page_of_a_foreign_origin_is_forbidden() -> None:
         assert relay.counters.signaling_refused[SignalingRefusal.BAD_ORIGIN] == 4
 
 
-async def test_a_route_that_asks_for_tokens_lets_nobody_in_without_a_check() -> None:
-    async with guarded(admission=Admission.TOKEN) as relay:
-        response = await answer(relay, head(f"/session/{SESSION}"))
-        assert response.startswith(b"HTTP/1.1 403 ")
-
-
 @pytest.mark.parametrize(
     "data",
     [

@@ -13,9 +13,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from signaling.errors import TableUnavailable
 from signaling.relay import Relay
-from signaling.routes import Endpoint, RelayInfo, Route, RouteError, RouteReport, RouteState
+from signaling.routes import Admission, Endpoint, RelayInfo, Route, RouteError, RouteReport, RouteState
 from signaling.settings import RelaySettings
 from signaling.table import MemoryRouteTable, RouteTable
+from signaling.tokens import AdmissionKey
+from tests.signaling.admission_tokens import new_key, public, token_of
 from tests.signaling.media_rig import BACKEND_HOST, RELAY_HOST, free_port, until
 
 SETTINGS = RelaySettings(id="r1", close_timeout_s=1)
@@ -281,3 +283,68 @@ async def test_routes_are_served_on_while_the_table_is_away(caplog: pytest.LogCa
         await reported(table, "s2", RouteState.ACTIVE)
         await viewer.close()
     assert sum("is away" in record.getMessage() for record in caplog.records) == 1, "once for each outage"
+
+
+async def enters(wanted: Route, token: str) -> bool:
+    """Whether this token opens the route's signaling."""
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"ws://{RELAY_HOST}:{wanted.signaling_port}/session/{wanted.session_id}"
+    try:
+        viewer = await connect(url, additional_headers=headers, proxy=None)
+    except InvalidStatus:
+        return False
+    await viewer.close()
+    return True
+
+
+async def test_keys_change_without_dropping_who_was_admitted() -> None:
+    table, old, new = MemoryRouteTable(), new_key("old"), new_key("new")
+    async with backend() as port, running(table):
+        wanted = replace(route(backend_port=port), admission=Admission.TOKEN)
+        await table.publish_keys([public(old)])
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+        headers = {"Authorization": f"Bearer {token_of(old, session='s1')}"}
+        url = f"ws://{RELAY_HOST}:{wanted.signaling_port}/session/s1"
+        viewer = await connect(url, additional_headers=headers, proxy=None)
+        assert not await enters(wanted, token_of(new, session="s1"))
+        await table.publish_keys([public(old), public(new)])
+        assert await enters(wanted, token_of(new, session="s1"))
+        assert await enters(wanted, token_of(old, session="s1"))
+        await table.publish_keys([public(new)])
+        assert not await enters(wanted, token_of(old, session="s1"))
+        await viewer.send("still here")
+        assert await viewer.recv() == "still here"
+        await viewer.close()
+
+
+class KeylessTable(AwayTable):
+    """A table whose keys cannot be read while it is away."""
+
+    async def watch_keys(self) -> AsyncIterator[tuple[AdmissionKey, ...]]:
+        async for keys in super().watch_keys():
+            self._check()
+            yield keys
+
+
+async def test_the_last_keys_count_while_the_table_is_away() -> None:
+    table, key = KeylessTable(), new_key()
+    settings = SETTINGS.model_copy(update={"table_retry_s": 0.01})
+    async with backend() as port, running(table, settings):
+        wanted = replace(route(backend_port=port), admission=Admission.TOKEN)
+        await table.publish_keys([public(key)])
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+        assert await enters(wanted, token_of(key, session="s1"))
+        table.away = True
+        await table.publish_keys([])
+        asked = table.asked
+        await until(lambda: table.asked > asked + 2)
+        assert await enters(wanted, token_of(key, session="s1"))
+        table.away = False
+        for _ in range(500):
+            if not await enters(wanted, token_of(key, session="s1")):
+                break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError("the keys were never withdrawn")

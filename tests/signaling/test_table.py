@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
 from signaling.table import MemoryRouteTable
+from signaling.tokens import AdmissionKey
 
 ROUTE = Route("s1", "r1", 31000, 31001, Endpoint("127.0.0.2", 47000, 47001), "secret")
 ELSEWHERE = replace(ROUTE, session_id="s2", relay_id="r2")
@@ -114,3 +115,14 @@ async def test_two_watchers_each_hear_everything() -> None:
     assert await soon(first) == await soon(second) == {}
     await table.publish(ROUTE)
     assert await soon(first) == await soon(second) == {"s1": ROUTE}
+
+
+async def test_keys_are_seen_at_once_and_after_each_change_as_one_set() -> None:
+    table, first, second = MemoryRouteTable(), AdmissionKey("k1", "A" * 43), AdmissionKey("k2", "B" * 43)
+    watch = table.watch_keys()
+    assert await soon(watch) == ()
+    await table.publish_keys([first])
+    await table.publish_keys([first, second])
+    assert await soon(watch) == (first, second)
+    await table.publish_keys((first, second))
+    assert await is_quiet(watch)

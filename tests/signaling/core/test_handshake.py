@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from signaling.core.handshake import (
     Head,
     Translation,
-    admit,
     as_only,
     is_allowed_origin,
+    refusal_of,
     selected_protocol,
     session_cookie,
     to_backend,
@@ -19,6 +19,7 @@ from signaling.core.handshake import (
 )
 from signaling.metrics import SignalingRefusal
 from signaling.routes import Admission, Endpoint, Route
+from signaling.tokens import ViewerRole
 
 SESSION = "3f2b8c1e-5d0a-4b7e-9f3c-2a1d6e8b7c90"
 COOKIE = f"pixelferry-31000={SESSION}"
@@ -48,7 +49,7 @@ def head(target: str = f"/session/{SESSION}", method: str = "GET", **headers: st
     ],
 )
 def test_a_head_that_carries_the_session_is_admitted(admitted: Head) -> None:
-    assert admit(admitted, route()) is None
+    assert refusal_of(admitted, route()) is None
 
 
 @pytest.mark.parametrize(
@@ -67,17 +68,18 @@ def test_a_head_that_carries_the_session_is_admitted(admitted: Head) -> None:
     ],
 )
 def test_any_other_head_is_refused(refused: Head, why: SignalingRefusal) -> None:
-    assert admit(refused, route()) is why
+    assert refusal_of(refused, route()) is why
 
 
 def test_admission_by_address_asks_for_no_session_but_for_an_allowed_origin() -> None:
     there = route(Admission.ADDRESS, ("https://good.example",))
-    assert admit(head("/"), there) is None
-    assert admit(head("/", Origin="https://evil.example"), there) is SignalingRefusal.BAD_ORIGIN
+    assert refusal_of(head("/"), there) is None
+    assert refusal_of(head("/", Origin="https://evil.example"), there) is SignalingRefusal.BAD_ORIGIN
 
 
-def test_tokens_are_not_taken_on_trust() -> None:
-    assert admit(head(Authorization="Bearer x"), route(Admission.TOKEN)) is SignalingRefusal.NO_TOKEN
+def test_the_cookie_does_not_stand_for_a_token() -> None:
+    assert refusal_of(head("/", Cookie=COOKIE), route()) is None
+    assert refusal_of(head("/", Cookie=COOKIE), route(Admission.TOKEN)) is SignalingRefusal.WRONG_SESSION
 
 
 @pytest.mark.parametrize(
@@ -238,3 +240,8 @@ def test_the_client_s_view_of_the_relay_is_in_its_head() -> None:
 
 def test_the_cookie_is_named_by_the_port() -> None:
     assert "=".join(session_cookie(route())) == COOKIE
+
+
+def test_the_backend_learns_the_role_that_was_admitted() -> None:
+    told = to_backend(head(Pixelferry_Role="controller"), route(Admission.TOKEN), "viewer", ViewerRole.VIEWER)
+    assert told.get_all("pixelferry-role") == ["viewer"]
