@@ -1,54 +1,131 @@
-"""Everything that is changed in aiortc 1.16, whose version is pinned for it.
+"""Everything that is changed in aiortc 1.16, whose version is pinned for it, or used of it though it is not public.
 
-- `install`: its video encoders stop at 1.5 Mbit/s (VP8) and 3 Mbit/s (H.264), too little from 720p up, and spend more
-  time on a frame than an interactive picture has: ours take bounds of their own and real-time settings. Its history
-  for retransmissions holds 128 packets, a fifth of a second at 6 Mbit/s: ours holds 1024.
+- `feed`: its senders pull frames from a track and encode them, each for itself, with ceilings of 1.5 Mbit/s (VP8) and
+  3 Mbit/s (H.264). A fed sender sends payloads that were encoded elsewhere, once for several viewers, and tells what
+  the receiver reports. RTP, RTCP, retransmission and SRTP stay aiortc's.
+- `remember`: its history for retransmissions holds 128 packets, an eighth of a second at 12 Mbit/s.
 - `ice_agents`: the ICE agents of a peer connection, which it shows to nobody, so that they can share one media port.
+- `packetize_h264`, `packetize_vp8`: RTP payloads of an encoded frame (RFC 6184, RFC 7741).
 """
 
 from __future__ import annotations
 
-import fractions
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
-import av
-import av.video.frame
 from aioice import Connection
-from aiortc import RTCPeerConnection, RTCRtpCodecParameters, rtcrtpsender
-from aiortc.codecs import get_encoder as get_aiortc_encoder
-from aiortc.codecs.base import Encoder
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RTCRtpSender, rtcrtpsender
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
-from aiortc.mediastreams import VIDEO_CLOCK_RATE
+from aiortc.rtcrtpsender import RTCEncodedFrame
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    AnyRtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpSrPacket,
+    unpack_remb_fci,
+)
+from av.frame import Frame
 
-from streamer.settings import Bitrates
-
-RTP_HISTORY_SIZE = 1024
-"""A power of two: sequence numbers wrap at 2**16."""
-
-_STEP = 0.15
-_RAISE_INTERVAL_S = 3.0
-_WINDOW_S = 1.0
-_WINDOW_FRAMES = 240
-_GROWTH = 1.25
-_SMPTE170M = 6
-_LIMITED_RANGE = 1
+_PAYLOAD_BYTES = 1200
+_HISTORY_S = 1.0
+_LEAST_HISTORY = 1024
+_MOST_HISTORY = 16384
+_LOSS_UNIT = 256
 
 
-def install(bitrates: Bitrates, fps: int) -> None:
-    """Make every sender of this process encode H.264 and VP8 within these bounds, and remember what it sent."""
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """One frame as RTP payloads, and its time on the codec's clock."""
 
-    def get_encoder(codec: RTCRtpCodecParameters) -> Encoder:
-        if codec.mimeType.lower() == "video/h264":
-            return RealTimeH264(bitrates, fps)
-        if codec.mimeType.lower() == "video/vp8":
-            return RealTimeVp8(bitrates, fps)
-        return get_aiortc_encoder(codec)
+    parts: list[bytes]
+    timestamp: int
 
-    rtcrtpsender.get_encoder = get_encoder  # type: ignore[attr-defined]
-    rtcrtpsender.RTP_HISTORY_SIZE = RTP_HISTORY_SIZE  # type: ignore[attr-defined]
+
+class Feed(Protocol):
+    """What a sender is fed from, and what it tells of its receiver. Called on the loop."""
+
+    async def next(self, codec: str) -> Payloads:
+        """The next frame in this codec ("H264", "VP8", "opus"). Raises MediaStreamError when there is no more."""
+
+    def sent(self, rtp_timestamp: int, at: float) -> None:
+        """The last frame's packets were sent; with which RTP timestamp, and when (seconds since the epoch)."""
+
+    def key_frame_wanted(self) -> None:
+        """The receiver lost its picture (PLI, FIR)."""
+
+    def estimated(self, bitrate: int) -> None:
+        """The receiver estimates that its network carries so much (REMB)."""
+
+    def lost(self, fraction: float) -> None:
+        """The receiver reports that this share of packets did not arrive."""
+
+    def may_resend(self) -> bool:
+        """Whether one more packet that the receiver missed (NACK) may be sent again now."""
+
+
+class FedTrack(MediaStreamTrack):
+    """Stands for a track in negotiation; nothing is ever pulled from it. It ends when its sender does."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    async def recv(self) -> Frame:
+        """Never called: the sender is fed."""
+        raise AssertionError("a fed sender pulls no frames")
+
+
+def feed(sender: RTCRtpSender, source: Feed) -> None:
+    """Make this sender send what `source` gives. Call before it is started."""
+    hear_rtcp, retransmit = sender._handle_rtcp_packet, sender._retransmit
+
+    async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
+        timestamp = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
+        if timestamp:
+            source.sent(timestamp, time.time())
+        payloads = await source.next(codec.name)
+        return RTCEncodedFrame(payloads.parts, payloads.timestamp, None)  # type: ignore[arg-type]
+
+    async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
+        _tell(source, packet, sender._ssrc)
+        await hear_rtcp(packet)
+
+    async def resend(sequence_number: int) -> None:
+        if source.may_resend():
+            await retransmit(sequence_number)
+
+    sender._retransmit = resend  # type: ignore[method-assign]
+    sender._next_encoded_frame = next_encoded_frame  # type: ignore[method-assign]
+    sender._send_keyframe = source.key_frame_wanted  # type: ignore[method-assign]
+    sender._handle_rtcp_packet = handle_rtcp_packet  # type: ignore[method-assign]
+
+
+def _tell(source: Feed, packet: AnyRtcpPacket, ssrc: int) -> None:
+    if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+        for report in packet.reports:
+            if report.ssrc == ssrc:
+                source.lost(report.fraction_lost / _LOSS_UNIT)
+    elif isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
+        try:
+            bitrate, ssrcs = unpack_remb_fci(packet.fci)
+        except ValueError:
+            return
+        if ssrc in ssrcs:
+            source.estimated(bitrate)
+
+
+def history_size(ceiling_bps: int) -> int:
+    """How many packets are sent within a second at this rate; a power of two, since sequence numbers wrap at 2**16."""
+    packets = int(ceiling_bps * _HISTORY_S / 8 / _PAYLOAD_BYTES)
+    return min(_MOST_HISTORY, max(_LEAST_HISTORY, 1 << packets.bit_length()))
+
+
+def remember(ceiling_bps: int) -> None:
+    """Make the senders of this process remember what they sent within a second at most."""
+    rtcrtpsender.RTP_HISTORY_SIZE = history_size(ceiling_bps)  # type: ignore[attr-defined]
 
 
 def ice_agents(peer: RTCPeerConnection) -> list[Connection]:
@@ -60,154 +137,11 @@ def ice_agents(peer: RTCPeerConnection) -> list[Connection]:
     return list(agents.values())
 
 
-class Rate:
-    """A target bitrate within bounds, and when an encoder should be opened anew for it.
-
-    Opening one costs a key frame. So small changes wait, and so do raises, which come one after the other while a
-    receiver finds out what its network carries.
-    """
-
-    def __init__(self, bitrates: Bitrates, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._bitrates = bitrates
-        self._monotonic = monotonic
-        self._opened_at = 0.0
-        self._opened_with = 0
-        self._sent: deque[tuple[float, int]] = deque(maxlen=_WINDOW_FRAMES)
-        self._estimate = 0
-        self._moved_at = 0.0
-        self.target = bitrates.start
-
-    def follow(self, estimate: int) -> None:
-        """Follow a receiver's estimate of what its network carries, as far as the bounds allow.
-
-        An estimate never goes far above what arrives (draft-alvestrand-rmcat-remb), so after a picture at rest it is
-        low for no fault of the network. What tells of congestion is that it falls while about as much is sent as is
-        aimed at. Without that the target grows: to where streams start by itself, above as far as the estimate goes.
-        """
-        fell, self._estimate = estimate < self._estimate, estimate
-        now, bounds = self._monotonic(), self._bitrates
-        limit = max(bounds.start, min(estimate, bounds.ceiling))
-        if fell and estimate < self.target and self._sent_bitrate() > self.target / 2:
-            self.target, self._moved_at = max(bounds.floor, estimate), now
-        elif self.target < limit and now - self._moved_at >= _WINDOW_S:
-            self.target, self._moved_at = min(limit, round(self.target * _GROWTH)), now
-
-    def count(self, size_bytes: int) -> None:
-        """Remember that so much was sent just now."""
-        self._sent.append((self._monotonic(), 8 * size_bytes))
-
-    def _sent_bitrate(self) -> float:
-        since = self._monotonic() - _WINDOW_S
-        # A copy: the encoder's thread goes on counting.
-        return sum(bits for at, bits in tuple(self._sent) if at > since) / _WINDOW_S
-
-    def open(self) -> int:
-        """The rate with which an encoder is opened now."""
-        self._opened_at, self._opened_with = self._monotonic(), self.target
-        return self.target
-
-    @property
-    def outgrown(self) -> bool:
-        """Whether the encoder should be opened anew."""
-        change = self.target - self._opened_with
-        if abs(change) <= _STEP * self._opened_with:
-            return False
-        return change < 0 or self._monotonic() - self._opened_at >= _RAISE_INTERVAL_S
+def packetize_h264(data: bytes) -> list[bytes]:
+    """The RTP payloads of an access unit in Annex B form."""
+    return H264Encoder._packetize(H264Encoder._split_bitstream(data))
 
 
-class _RealTime:
-    """What both encoders share: a bounded rate, and a codec that is opened anew when size or rate change."""
-
-    def _init_rate(self, bitrates: Bitrates, fps: int) -> None:
-        self._rate = Rate(bitrates)
-        self._fps = fps
-        self._codec: av.video.codeccontext.VideoCodecContext | None = None
-
-    def _compress(self, frame: av.VideoFrame, force_keyframe: bool) -> bytes:
-        codec = self._codec
-        if codec is None or (codec.width, codec.height) != (frame.width, frame.height) or self._rate.outgrown:
-            codec = self._codec = self._open(frame, self._rate.open())
-        kind = av.video.frame.PictureType
-        frame.pict_type = kind.I if force_keyframe else kind.NONE
-        data = b"".join(bytes(packet) for packet in codec.encode(frame))
-        self._rate.count(len(data))
-        return data
-
-    def _open(self, frame: av.VideoFrame, bitrate: int) -> av.video.codeccontext.VideoCodecContext:
-        raise NotImplementedError
-
-    def _create(self, name: str, frame: av.VideoFrame, bitrate: int) -> av.video.codeccontext.VideoCodecContext:
-        codec = av.CodecContext.create(name, "w")
-        assert isinstance(codec, av.video.codeccontext.VideoCodecContext)
-        codec.width, codec.height = frame.width, frame.height
-        codec.pix_fmt = "yuv420p"
-        codec.bit_rate = bitrate
-        codec.framerate = fractions.Fraction(self._fps, 1)
-        codec.time_base = fractions.Fraction(1, VIDEO_CLOCK_RATE)
-        codec.gop_size = 10 * self._fps
-        codec.colorspace, codec.color_range = _SMPTE170M, _LIMITED_RANGE
-        return codec
-
-    @property
-    def target_bitrate(self) -> int:
-        """Bits per second; aiortc sets what the receiver estimates (REMB), and that is kept within the bounds."""
-        return self._rate.target
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._rate.follow(bitrate)
-
-
-class RealTimeH264(_RealTime, H264Encoder):
-    """H.264 constrained baseline by libx264, tuned to be done with a frame at once."""
-
-    def __init__(self, bitrates: Bitrates, fps: int) -> None:
-        super().__init__()
-        self._init_rate(bitrates, fps)
-
-    def _encode_frame(self, frame: av.VideoFrame, force_keyframe: bool) -> Iterator[bytes]:
-        yield from self._split_bitstream(self._compress(frame, force_keyframe))
-
-    def _open(self, frame: av.VideoFrame, bitrate: int) -> av.video.codeccontext.VideoCodecContext:
-        codec = self._create("libx264", frame, bitrate)
-        codec.options = {
-            "preset": "ultrafast",
-            "tune": "zerolatency",
-            "maxrate": str(bitrate),
-            "bufsize": str(bitrate // 4),  # a quarter of a second: key frames must not swell the queue
-            "x264-params": "threads=1:sliced-threads=0",
-        }
-        codec.profile = "Baseline"
-        return codec
-
-
-class RealTimeVp8(_RealTime, Vp8Encoder):
-    """VP8 by libvpx at its fastest."""
-
-    def __init__(self, bitrates: Bitrates, fps: int) -> None:
-        super().__init__()
-        self._init_rate(bitrates, fps)
-
-    def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """The frame's RTP payloads, and its time on the 90 kHz clock."""
-        assert isinstance(frame, av.VideoFrame) and frame.pts is not None
-        payloads = self._packetize(self._compress(frame, force_keyframe), self.picture_id)
-        self.picture_id = (self.picture_id + 1) % (1 << 15)
-        return payloads, frame.pts
-
-    def _open(self, frame: av.VideoFrame, bitrate: int) -> av.video.codeccontext.VideoCodecContext:
-        codec = self._create("libvpx", frame, bitrate)
-        codec.qmin, codec.qmax = 4, 56
-        codec.options = {
-            "deadline": "realtime",
-            "cpu-used": "-12",
-            "lag-in-frames": "0",
-            "minrate": str(bitrate),
-            "maxrate": str(bitrate),
-            "bufsize": str(bitrate // 2),
-            "static-thresh": "1",
-            "undershoot-pct": "100",
-            "overshoot-pct": "15",
-        }
-        codec.thread_count = 1  # its threads wait for each other by spinning, which a busy machine pays for dearly
-        return codec
+def packetize_vp8(data: bytes, picture_id: int) -> list[bytes]:
+    """The RTP payloads of a VP8 frame; `picture_id` counts frames, modulo 2**15."""
+    return Vp8Encoder._packetize(data, picture_id)

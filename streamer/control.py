@@ -66,6 +66,8 @@ class Control:
             "last_input_at": self._session.last_input_at,
             "viewers": [viewer.status() for viewer in self._signaling.viewers.values()],
             "frames_sent": self._session.frames_sent,
+            "encodings": self._session.encodings.count,
+            "events_dropped": self._session.events_dropped,
         }
         return web.json_response(status)
 

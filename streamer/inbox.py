@@ -8,12 +8,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Never, Protocol
 
+from streamer.core.timing import Bucket
 from streamer.input import BadInput, InputEvent, PointerMove, parse_input
 from streamer.source import JsonObject
 
 MAX_MESSAGE_BYTES = 64 * 1024
 _MAX_PER_S = 1000.0
 _BURST = 500.0
+
+
+FRAME_TIMINGS = "frameTimings"
+"""The message by which a viewer asks for timings; it is for this library, and open to those who only watch."""
+
+_MAX_REQUEST_LENGTH = 256
 
 
 class Listener(Protocol):
@@ -25,6 +32,9 @@ class Listener(Protocol):
     def tell(self, event_type: str, payload: JsonObject) -> None:
         """An application message."""
 
+    def request_timings(self, on: bool) -> None:
+        """The viewer asks for timings of its frames, or no more."""
+
 
 @dataclass(slots=True)
 class InboxCounts:
@@ -32,6 +42,7 @@ class InboxCounts:
 
     malformed: int = 0
     stale: int = 0
+    replayed: int = 0
     flooding: int = 0
     view_only: int = 0
     unsent: int = 0
@@ -47,30 +58,20 @@ class Inbox:
         self._listener = listener
         self._listens = listens
         self._monotonic = monotonic
-        self._last_seq = -1
-        self._allowance = _BURST
-        self._allowance_at = monotonic()
+        self._last_seq = self._last_action_seq = -1
+        self._bucket = Bucket(_MAX_PER_S, _BURST, monotonic())
         self.counts = InboxCounts()
 
     def take(self, data: str | bytes, at: float) -> None:
         """Take one message; `at` in seconds since the epoch."""
-        if not self._listens:
-            self.counts.view_only += 1
-        elif not self._may_pass():
+        if not self._bucket.take(self._monotonic()):
             self.counts.flooding += 1
+        elif not self._listens and len(data) > _MAX_REQUEST_LENGTH:
+            self.counts.view_only += 1
         elif not isinstance(data, str) or len(data.encode(errors="replace")) > MAX_MESSAGE_BYTES:
             self.counts.malformed += 1
         else:
             self._parse(data, at)
-
-    def _may_pass(self) -> bool:
-        now = self._monotonic()
-        self._allowance = min(_BURST, self._allowance + (now - self._allowance_at) * _MAX_PER_S)
-        self._allowance_at = now
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
 
     def _parse(self, text: str, at: float) -> None:
         try:
@@ -79,6 +80,10 @@ class Inbox:
             message = None
         if not isinstance(message, dict):
             self.counts.malformed += 1
+        elif message.get("event_type") == FRAME_TIMINGS:
+            self._take_request(message)
+        elif not self._listens:
+            self.counts.view_only += 1
         elif message.get("type") == "input":
             self._take_input(message, at)
         else:
@@ -90,11 +95,25 @@ class Inbox:
         except BadInput:
             self.counts.malformed += 1
             return
-        if isinstance(event, PointerMove) and event.seq <= self._last_seq:
-            self.counts.stale += 1
+        if isinstance(event, PointerMove):
+            if event.seq <= self._last_seq:
+                self.counts.stale += 1
+                return
+        elif event.seq <= self._last_action_seq:
+            self.counts.replayed += 1
             return
+        else:
+            self._last_action_seq = event.seq
         self._last_seq = max(self._last_seq, event.seq)
         self._listener.hear(event, at)
+
+    def _take_request(self, message: JsonObject) -> None:
+        payload = message.get("payload")
+        enabled = payload.get("enabled") if isinstance(payload, dict) else None
+        if isinstance(enabled, bool):
+            self._listener.request_timings(enabled)
+        else:
+            self.counts.malformed += 1
 
     def _take_message(self, message: JsonObject) -> None:
         event_type, payload = message.get("event_type"), message.get("payload", {})

@@ -24,3 +24,8 @@ def check_offer(sdp: str) -> str:
         if kinds.count(kind) > _MAX_OF_KIND.get(kind, 0):
             raise BadOffer("the offer may have one video, one audio and one application m-line")
     return "".join(f"{line}\r\n" for line in lines if not line.startswith(_CANDIDATES))
+
+
+def offers_audio(sdp: str) -> bool:
+    """Whether the offer has an audio m-line."""
+    return any(line.startswith("m=audio ") for line in sdp.splitlines())

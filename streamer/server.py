@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from streamer.aiortc_patch import install
+from streamer import hardware
+from streamer.aiortc_patch import remember
 from streamer.control import Control
+from streamer.encodings import BestEncoders
 from streamer.ending import SHUTTING_DOWN, Ending
 from streamer.media_port import MediaPort
 from streamer.session import BackendSession, Claim
@@ -48,6 +50,7 @@ class StreamServer:
         self._media = MediaPort(settings.host, settings.media_port)
         self._session: BackendSession | None = None
         self._signaling: Signaling | None = None
+        self._search: asyncio.Task[None] | None = None
         self._failure: asyncio.Future[str] | None = None
         self.signaling_port = settings.signaling_port
         self.control_port = settings.control_port
@@ -70,10 +73,10 @@ class StreamServer:
     async def open(self) -> None:
         """Bind and serve. Raises PortTaken, OSError."""
         settings = self._settings
-        install(settings.bitrates, settings.video.fps)
+        remember(settings.bitrates_for(settings.video).ceiling)
         self._failure = asyncio.get_running_loop().create_future()
         self._open_media()
-        self._session = BackendSession(self._application, settings.video, on_fatal=self._fail)
+        self._session = BackendSession(self._application, settings, on_fatal=self._fail)
         self._signaling = Signaling(self._session, self._media, settings)
         self.signaling_port = await self._open_signaling(self._signaling)
         if settings.control_token is None:
@@ -81,6 +84,8 @@ class StreamServer:
         else:
             control = Control(self._session, self._signaling, settings.control_token)
             self.control_port = await self._open_control(control.application())
+        if settings.hardware:
+            self._search = asyncio.create_task(self._prefer_hardware(self._session.encoders), name="hardware-search")
 
     async def wait(self) -> str:
         """Why the application failed, once it has."""
@@ -90,6 +95,9 @@ class StreamServer:
 
     async def close(self, ending: Ending = SHUTTING_DOWN) -> None:
         """End viewers, application and ports. Idempotent; bounded in time."""
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.wait([self._search])
         if self._signaling is not None:
             await self._signaling.end_viewers(ending)
             await self._signaling.close()
@@ -99,6 +107,12 @@ class StreamServer:
             await runner.cleanup()
         self._runners.clear()
         self._media.close()
+
+    async def _prefer_hardware(self, encoders: BestEncoders) -> None:
+        """Software encodes until one is found, so that nobody waits for this."""
+        found = await hardware.find()
+        if found is not None:
+            encoders.prefer(found)
 
     def _open_media(self) -> None:
         try:

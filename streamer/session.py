@@ -11,10 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from streamer.core.ladder import Rung
+from streamer.encodings import BestEncoders, Encodings
 from streamer.frames import LatestPicture, Picture
 from streamer.inbox import MAX_MESSAGE_BYTES
 from streamer.input import InputEvent
-from streamer.source import Application, JsonObject, VideoFormat
+from streamer.settings import StreamSettings
+from streamer.sound import Block, SharedSound
+from streamer.source import Application, Audible, JsonObject, VideoFormat
 from streamer.stage_thread import StageThread
 
 logger = logging.getLogger(__name__)
@@ -33,6 +37,9 @@ class Watcher(Protocol):
     def send(self, message: str) -> bool:
         """Send an application message; False when it cannot be sent now."""
 
+    def wish(self, video: VideoFormat) -> None:
+        """Another format is wished for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -45,21 +52,43 @@ class Claim:
 class BackendSession:
     """One application, one session at a time, some viewers. Loop-bound, except `broadcast`."""
 
-    def __init__(self, application: Application, video: VideoFormat, *, on_fatal: Callable[[str], None]) -> None:
+    def __init__(self, application: Application, settings: StreamSettings, *, on_fatal: Callable[[str], None]) -> None:
+        self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._on_fatal = on_fatal
         self._watchers: dict[str, Watcher] = {}
         self._unheard: deque[str] = deque(maxlen=_MAX_UNHEARD)
-        self._usual_video = video
+        self._rungs: dict[str, Rung] = {}
         self._end_once = asyncio.Lock()
-        self._stage = StageThread(application, video, on_picture=self._take_picture, on_failure=self._take_failure)
-        self.video = video
+        self._stage = StageThread(
+            application,
+            settings.video,
+            on_picture=self._take_picture,
+            on_failure=self._take_failure,
+            on_sound=self._take_sound,
+        )
+        self._rendered = settings.video
+        self.video = settings.video
+        self.audible = isinstance(application, Audible)
+        self.encoders = BestEncoders()
+        self.sound = SharedSound()
         self.claim: Claim | None = None
         self.ending = False
         self.pictures = LatestPicture()
+        self.encodings = Encodings(
+            lambda: self.pictures,
+            encoders=self.encoders,
+            full_size=lambda: self.video,
+            ceiling=lambda: settings.bitrates_for(self.video).ceiling,
+        )
         self.last_input_at: float | None = None
         self.frames_sent = 0
         self._stage.run()
+
+    @property
+    def events_dropped(self) -> int:
+        """Input and messages for which the application had no time."""
+        return self._stage.events_dropped
 
     def begin(self, claim: Claim, arguments: Mapping[str, str]) -> None:
         """Serve this session; the same claim again changes nothing. Raises ClaimedByAnother."""
@@ -95,6 +124,8 @@ class BackendSession:
 
     async def close(self) -> None:
         """Stop the application and its thread. Idempotent; bounded in time."""
+        await self.encodings.close()
+        await self.sound.close()
         if self.claim is not None and not self.ending:
             self._stage.stop(lambda: None)
         await asyncio.to_thread(self._stage.close, _STOP_TIMEOUT_S)
@@ -106,6 +137,9 @@ class BackendSession:
 
     def leave(self, viewer_id: str) -> None:
         """A viewer is gone. Idempotent."""
+        self._stage.forget(viewer_id)
+        if self._rungs.pop(viewer_id, None) is not None and self._rungs:
+            self._render_as_needed()
         if self._watchers.pop(viewer_id, None) is not None and not self._watchers:
             self._stage.watch(False)
 
@@ -115,19 +149,38 @@ class BackendSession:
             self._unheard.popleft()
 
     def resize(self, video: VideoFormat) -> None:
-        """Render in this format from now on."""
+        """This format is wished for from now on."""
         if video != self.video:
             self.video = video
+            for watcher in self._watchers.values():
+                watcher.wish(video)
+            self._render_as_needed()
+
+    def stand(self, viewer_id: str, rung: Rung) -> None:
+        """A viewer gets this part of what is wished for; no more is rendered than the one who gets most."""
+        self._rungs[viewer_id] = rung
+        self._render_as_needed()
+
+    def _render_as_needed(self) -> None:
+        scale = max((rung.scale for rung in self._rungs.values()), default=1.0)
+        fps = max((min(rung.fps, self.video.fps) for rung in self._rungs.values()), default=self.video.fps)
+        video = VideoFormat(_even(self.video.width * scale), _even(self.video.height * scale), fps)
+        if video != self._rendered:
+            self._rendered = video
             self._stage.resize(video)
+
+    def listen(self) -> None:
+        """Somebody began or ceased to listen to the sound."""
+        self._stage.listen(self.sound.heard)
 
     def count_frame(self) -> None:
         """A frame was handed to an encoder."""
         self.frames_sent += 1
 
-    def hear(self, event: InputEvent, at: float) -> None:
+    def hear(self, event: InputEvent, viewer_id: str, at: float) -> None:
         """A controller's input; `at` in seconds since the epoch."""
         self.last_input_at = at
-        self._stage.hear(event)
+        self._stage.hear(event, viewer_id)
 
     def tell(self, event_type: str, payload: JsonObject) -> None:
         """A controller's application message."""
@@ -154,11 +207,17 @@ class BackendSession:
         self.frames_sent = 0
         self.pictures = LatestPicture()
         self._unheard.clear()
-        self.resize(self._usual_video)
+        self._stage.events_dropped = 0
+        self._rungs.clear()
+        self.video = self._settings.video
+        self._render_as_needed()
 
     def _take_picture(self, picture: Picture) -> None:
         pictures = self.pictures
         self._call(lambda: pictures.put(picture))
+
+    def _take_sound(self, block: Block) -> None:
+        self._call(lambda: self.sound.put(block))
 
     def _take_failure(self, message: str, fatal: bool) -> None:
         if fatal:
@@ -182,3 +241,7 @@ class _SessionOutbox:
         claim = self._session.claim
         if claim is not None and claim.session_id == self._session_id:
             self._session.broadcast(event_type, payload)
+
+
+def _even(length: float) -> int:
+    return max(2, round(length / 2) * 2)

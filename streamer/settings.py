@@ -6,9 +6,13 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from streamer.core.rate import Bitrates, bitrates_for
 from streamer.source import VideoFormat
 
+__all__ = ["DEFAULT_VIDEO", "BadSettings", "Bitrates", "StreamSettings", "settings_from"]
+
 DEFAULT_VIDEO = VideoFormat(1280, 720, 30)
+_LEAST_BITRATE = 300_000
 
 
 class BadSettings(ValueError):
@@ -16,18 +20,10 @@ class BadSettings(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Bitrates:
-    """Bits per second: what a stream starts with, and what it stays within."""
-
-    start: int = 4_000_000
-    floor: int = 500_000
-    ceiling: int = 12_000_000
-
-
-@dataclass(frozen=True, slots=True)
 class StreamSettings:
     """Where a backend listens and what it serves.
 
+    Without `bitrates` these follow from the size of the picture, up to `max_bitrate` bits per second where that is set.
     Without a `control_token` it runs for development: no control port, one session that is there from the start.
     """
 
@@ -37,7 +33,9 @@ class StreamSettings:
     control_port: int = 0
     control_token: str | None = None
     video: VideoFormat = DEFAULT_VIDEO
-    bitrates: Bitrates = Bitrates()
+    bitrates: Bitrates | None = None
+    max_bitrate: int | None = None
+    hardware: bool = True
     max_viewers: int = 4
     ice_timeout_s: float = 15
     handshake_timeout_s: float = 10
@@ -47,6 +45,13 @@ class StreamSettings:
     def standalone(self) -> bool:
         """Whether no broker stands behind this process."""
         return self.control_token is None
+
+    def bitrates_for(self, video: VideoFormat) -> Bitrates:
+        """The bounds of a stream of this format."""
+        if self.bitrates is not None:
+            return self.bitrates
+        most = {} if self.max_bitrate is None else {"most_bps": self.max_bitrate}
+        return bitrates_for(video.width, video.height, video.fps, **most)
 
 
 def settings_from(environment: Mapping[str, str], *, video: VideoFormat = DEFAULT_VIDEO) -> StreamSettings:
@@ -67,7 +72,25 @@ def settings_from(environment: Mapping[str, str], *, video: VideoFormat = DEFAUL
         control_port=_port(environment, "PIXELFERRY_CONTROL_PORT", defaults.control_port),
         control_token=token,
         video=video,
+        max_bitrate=_bitrate(environment),
+        hardware=_hardware(environment),
     )
+
+
+def _bitrate(environment: Mapping[str, str]) -> int | None:
+    text = environment.get("PIXELFERRY_MAX_BITRATE")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not _LEAST_BITRATE <= int(text) < 2**31:
+        raise BadSettings(f"PIXELFERRY_MAX_BITRATE must be at least {_LEAST_BITRATE} bits per second, not {text!r}")
+    return int(text)
+
+
+def _hardware(environment: Mapping[str, str]) -> bool:
+    text = environment.get("PIXELFERRY_ENCODER", "auto")
+    if text not in ("auto", "software"):
+        raise BadSettings(f"PIXELFERRY_ENCODER must be auto or software, not {text!r}")
+    return text == "auto"
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

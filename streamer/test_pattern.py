@@ -1,5 +1,7 @@
 """The test pattern: moving colour bars whose frame number and clock can be read from pixels; input is echoed.
 
+A soft beep of 100 ms begins with each second of the session, and a lamp in the lower right corner is lit with it.
+
 `streamer/stamp.py` documents the strip of cells along the top edge that machines read.
 """
 
@@ -14,7 +16,8 @@ import numpy.typing as npt
 
 from streamer.glyphs import COLUMNS, ROWS, Lettering
 from streamer.input import Blur, InputEvent, Key, PointerButton, PointerMove, Wheel, event_name
-from streamer.source import Frame, JsonObject, Outbox, VideoFormat
+from streamer.sound import SAMPLE_RATE
+from streamer.source import Frame, JsonObject, Outbox, Sound, VideoFormat
 from streamer.stamp import draw_stamp, stamp_of
 
 _BARS = ((236, 240, 241), (241, 196, 15), (26, 188, 156), (46, 204, 113), (155, 89, 182), (231, 76, 60), (52, 152, 219))
@@ -25,6 +28,10 @@ _POINTER = {0: (255, 255, 255), 1: (255, 64, 64), 2: (64, 128, 255), 4: (64, 255
 _SEVERAL_BUTTONS = (255, 0, 255)
 _LINE_LENGTH = 26
 _GREYS = 16
+_BEEP_S = 0.1
+_BEEP_HZ = 880
+_BEEP_LOUDNESS = 1600
+_BEEP_EDGE_S = 0.005
 
 
 class TestPattern:
@@ -51,11 +58,21 @@ class TestPattern:
             scenery = self._scenery = _Scenery(video)
         now = self._clock()
         scenery.draw(at_s, self._lines(now))
+        _draw_lamp(scenery.canvas, lit=at_s % 1 < _BEEP_S)
         if self._pointer is not None:
             _draw_pointer(scenery.canvas, self._pointer, self._buttons)
         draw_stamp(scenery.canvas, stamp_of(self._frame, now))
         self._frame += 1
         return scenery.canvas
+
+    def audio(self, at_s: float, samples: int) -> Sound | None:
+        """A beep with each second, silence between."""
+        at = (at_s + np.arange(samples) / SAMPLE_RATE) % 1
+        if at[0] > _BEEP_S and at[-1] > at[0]:
+            return None
+        swell = np.clip(np.minimum(at, _BEEP_S - at) / _BEEP_EDGE_S, 0, 1)  # no clicks at its ends
+        wave = _BEEP_LOUDNESS * swell * np.sin(2 * np.pi * _BEEP_HZ * at)
+        return wave.astype(np.int16)[:, None].repeat(2, axis=1)
 
     def on_input(self, event: InputEvent) -> None:
         """Show the event in the next picture, and say which that is."""
@@ -145,6 +162,14 @@ def _draw_greys(width: int) -> npt.NDArray[np.uint8]:
     """A row of grey steps from black to white."""
     steps = np.arange(width) * _GREYS // width * 255 // (_GREYS - 1)
     return steps.astype(np.uint8)[:, None].repeat(3, axis=1)
+
+
+def _draw_lamp(frame: Frame, *, lit: bool) -> None:
+    height, width = frame.shape[:2]
+    side = height // 12
+    frame[height - side - side // 2 : height - side // 2, width - side - side // 2 : width - side // 2] = (
+        _GOLD if lit else _NIGHT
+    )
 
 
 def _draw_pointer(frame: Frame, place: tuple[float, float], buttons: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from enum import StrEnum
 
 from aiortc import (
@@ -17,17 +19,23 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from streamer.aiortc_patch import ice_agents
+from streamer.aiortc_patch import FedTrack, feed, ice_agents
+from streamer.delivery import Delivery
+from streamer.encoding import EncodedPicture
 from streamer.ending import MEDIA_LOST, Ending, backend_failed, ice_timeout
-from streamer.frames import PictureTrack
-from streamer.inbox import Inbox
+from streamer.inbox import FRAME_TIMINGS, Inbox
+from streamer.input import InputEvent
 from streamer.media_port import MediaPort
-from streamer.offer import BadOffer, check_offer
+from streamer.offer import BadOffer, check_offer, offers_audio
 from streamer.session import BackendSession
 from streamer.settings import StreamSettings
-from streamer.source import JsonObject
+from streamer.sound import Listener
+from streamer.source import JsonObject, VideoFormat
+from streamer.timings import FrameTimings
 
 logger = logging.getLogger(__name__)
+
+VIDEO_DELIVERED = "videoDelivered"
 
 _MAX_BUFFERED_BYTES = 1 << 20
 
@@ -59,8 +67,18 @@ class Viewer:
         self._settings = settings
         self._on_end = on_end
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._track = PictureTrack(session.pictures, on_sent=session.count_frame)
-        self._inbox = Inbox(session, listens=role is Role.CONTROLLER)
+        self._track = FedTrack("video")
+        self._delivery = Delivery(
+            session.encodings,
+            wished=session.video,
+            bitrates=settings.bitrates_for(session.video),
+            on_sent=self._follow_frame,
+            on_delivered=lambda payload: self._send_own(VIDEO_DELIVERED, payload),
+            on_rung=lambda rung: session.stand(viewer_id, rung),
+        )
+        self._timings = FrameTimings(viewer_id, lambda payload: self._send_own(FRAME_TIMINGS, payload))
+        self._sound: Listener | None = None
+        self._inbox = Inbox(self, listens=role is Role.CONTROLLER)
         self._messages: RTCDataChannel | None = None
         self._expected_channels = {"motion", "messages"}
         self._connected = asyncio.Event()
@@ -75,6 +93,8 @@ class Viewer:
         offer = check_offer(offer)
         try:
             video = self._peer.addTransceiver(self._track, "sendonly")
+            feed(video.sender, self._delivery)
+            self._offer_sound(offer)
             video.setCodecPreferences(_codecs())  # heeded only if said before the offer is taken
             await self._peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             agents = ice_agents(self._peer)
@@ -89,6 +109,36 @@ class Viewer:
             logger.info("an offer could not be answered: %s", type(error).__name__)
             raise BadOffer("the offer cannot be answered: it needs H264 or VP8, ICE and DTLS") from None
         return self._peer.localDescription.sdp
+
+    def _offer_sound(self, offer: str) -> None:
+        """Where both sides have something of it."""
+        if self._session.audible and offers_audio(offer):
+            self._sound = Listener()
+            feed(self._peer.addTransceiver(FedTrack("audio"), "sendonly").sender, self._sound)
+
+    def wish(self, video: VideoFormat) -> None:
+        """Another format is wished for."""
+        self._delivery.wish(video, self._settings.bitrates_for(video))
+
+    def hear(self, event: InputEvent, at: float) -> None:
+        """Input of this viewer."""
+        self._session.hear(event, self.id, at)
+
+    def tell(self, event_type: str, payload: JsonObject) -> None:
+        """An application message of this viewer."""
+        self._session.tell(event_type, payload)
+
+    def request_timings(self, on: bool) -> None:
+        """This viewer asks for timings of its frames, or no more."""
+        self._timings.switch(on)
+
+    def _follow_frame(self, frame: EncodedPicture, rtp_timestamp: int, at: float) -> None:
+        self._session.count_frame()
+        self._timings.add(frame, rtp_timestamp, at)
+
+    def _send_own(self, event_type: str, payload: JsonObject) -> None:
+        if self._messages is not None:
+            self.send(json.dumps({"event_type": event_type, "payload": payload}))
 
     def send(self, message: str) -> bool:
         """Send an application message; False, and dropped, while the viewer cannot be sent one or is too slow."""
@@ -105,6 +155,10 @@ class Viewer:
             return
         self._ended = True
         self._session.leave(self.id)
+        self._delivery.close()
+        if self._sound is not None:
+            self._session.sound.leave(self._sound)
+            self._session.listen()
         if self._clock is not asyncio.current_task():
             self._clock.cancel()
         await asyncio.gather(self._on_end(ending), self._close_peer())
@@ -120,6 +174,8 @@ class Viewer:
             "remote": _text(selected[0]) if selected else None,
             "remotes": [_text(remote) for agent in agents for remote in self._port.remotes(agent)],
             "ice_state": self._peer.iceConnectionState,
+            "dropped": asdict(self._inbox.counts),
+            "key_frames_refused": self._delivery.key_frames_refused,
         }
 
     async def _close_peer(self) -> None:
@@ -133,7 +189,7 @@ class Viewer:
     def _take_nothing(self) -> None:
         """What a client offers to send is not wanted."""
         for transceiver in self._peer.getTransceivers():
-            if transceiver.kind != "video":
+            if transceiver.kind != "video" and self._sound is None:
                 transceiver.direction = "inactive"
 
     def _open_channel(self, channel: RTCDataChannel) -> None:
@@ -145,12 +201,17 @@ class Viewer:
         if channel.label == "messages":
             self._messages = channel
             self._session.catch_up(self)
+            self._delivery.tell_again()
 
     async def _follow_state(self) -> None:
         state = self._peer.connectionState
         if state == "connected" and not self._ended:
             self._connected.set()
+            self.wish(self._session.video)
             self._session.join(self.id, self)
+            if self._sound is not None:
+                self._session.sound.join(self._sound)
+                self._session.listen()
             logger.info("a viewer watches", extra={"viewer": self.id})
         elif state in ("failed", "closed"):
             await self.close(MEDIA_LOST)

@@ -68,7 +68,7 @@ async def close_code(socket: ClientConnection) -> int | None:
 class Client:
     """A viewer's end: `offer`, `take`, then frames and messages."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, *, audio: bool = False) -> None:
         self.socket = socket
         self.port = MediaPort("127.0.0.1", 0)
         self.port.open()
@@ -76,7 +76,10 @@ class Client:
         self.track: MediaStreamTrack | None = None
         self.heard: asyncio.Queue[JsonObject] = asyncio.Queue()
         self.opened = asyncio.Event()
+        self.sound: MediaStreamTrack | None = None
         self.video = self.peer.addTransceiver("video", direction="recvonly")
+        if audio:
+            self.peer.addTransceiver("audio", direction="recvonly")
         self.motion = self.peer.createDataChannel("motion", ordered=False, maxRetransmits=0)
         self.messages: RTCDataChannel = self.peer.createDataChannel("messages")
         self.messages.on("open", self.opened.set)
@@ -129,15 +132,20 @@ class Client:
         self.port.close()
 
     def _take_track(self, track: MediaStreamTrack) -> None:
-        self.track = track
+        if track.kind == "audio":
+            self.sound = track
+        else:
+            self.track = track
 
 
 @asynccontextmanager
-async def watching(server: StreamServer, *, video: JsonObject | None = None, **headers: str) -> AsyncIterator[Client]:
+async def watching(
+    server: StreamServer, *, video: JsonObject | None = None, audio: bool = False, **headers: str
+) -> AsyncIterator[Client]:
     """A client that has connected."""
     async with signaling(server, **headers) as socket:
         assert (await receive(socket))["type"] == "hello"
-        client = Client(socket)
+        client = Client(socket, audio=audio)
         try:
             await client.take(await client.offer(**({"video": video} if video else {})))
             yield client

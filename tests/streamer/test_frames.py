@@ -1,12 +1,9 @@
 """Frames on their way to encoders."""
 
-import asyncio
-
-import av
 import numpy as np
 import pytest
 
-from streamer.frames import LatestPicture, Picture, PictureTrack, check_frame, to_planes
+from streamer.frames import LatestPicture, Picture, to_planes, wrap
 
 BARS = np.array([[236, 240, 241], [231, 76, 60], [46, 204, 113], [52, 152, 219]], dtype=np.uint8)
 
@@ -16,66 +13,39 @@ def bars(height: int = 48, width: int = 64) -> np.ndarray[tuple[int, ...], np.dt
 
 
 @pytest.mark.parametrize("height", [48, 50])
-@pytest.mark.parametrize("view", ["plain", "flipped", "window", "columns", "transposed"])
-async def test_colours_survive_from_arrays_of_any_strides(view: str, height: int) -> None:
+@pytest.mark.parametrize("view", ["plain", "flipped", "window", "columns", "transposed", "alpha", "cut from alpha"])
+def test_colours_survive_from_arrays_of_any_strides(view: str, height: int) -> None:
     frame = bars(height)
     frame[: height // 2] = 255 - frame[: height // 2]
+    alpha = np.pad(frame, ((0, 0), (0, 0), (0, 1)), constant_values=7)
     views = {
         "plain": frame,
         "flipped": np.ascontiguousarray(frame[::-1])[::-1],
         "window": np.pad(frame, ((2, 2), (6, 6), (0, 0)))[2:-2, 6:-6],
         "columns": frame.repeat(2, axis=1)[:, ::2],
         "transposed": np.ascontiguousarray(frame.transpose(2, 1, 0)).transpose(2, 1, 0),
+        "alpha": alpha,
+        "cut from alpha": alpha[:, :, :3],
     }
-    latest = LatestPicture()
-    latest.put(Picture(to_planes(views[view]), 0))
-    sent = await PictureTrack(latest, on_sent=lambda: None).recv()
-    assert (sent.width, sent.height) == (64, height)
+    picture = Picture(to_planes(views[view]), 0)
+    sent = wrap(picture.planes)
+    assert (sent.width, sent.height) == picture.size == (64, height)
     seen = sent.to_ndarray(format="rgb24").astype(int)
     middles = (slice(4, None, 8), slice(8, None, 16))
     assert np.abs(seen[middles] - frame[middles].astype(int)).max() <= 4
 
 
-@pytest.mark.parametrize(
-    "frame",
-    [
-        None,
-        "frame",
-        np.zeros((48, 64, 4), dtype=np.uint8),
-        np.zeros((48, 64), dtype=np.uint8),
-        np.zeros((48, 64, 3), dtype=np.float32),
-        np.zeros((47, 64, 3), dtype=np.uint8),
-        np.zeros((48, 63, 3), dtype=np.uint8),
-        np.zeros((0, 0, 3), dtype=np.uint8),
-        np.zeros((14, 64, 3), dtype=np.uint8),
-    ],
-)
-def test_what_is_no_frame_is_refused_with_what_one_is(frame: object) -> None:
-    with pytest.raises(ValueError, match="a frame is a NumPy array of uint8 and shape"):
-        check_frame(frame)
+def test_latest_picture_tells_who_listens_until_they_ignore_it() -> None:
+    latest, heard = LatestPicture(), []
 
+    def listener() -> None:
+        heard.append(latest.picture)
 
-async def test_who_is_late_gets_the_newest_picture_only() -> None:
-    latest, sent = LatestPicture(), []
-    track = PictureTrack(latest, on_sent=lambda: sent.append(1))
-    for at_s in (0.0, 0.1, 0.2):
-        latest.put(Picture(to_planes(bars()), at_s))
-    first = await track.recv()
-    waiting = asyncio.create_task(track.recv())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    latest.put(Picture(to_planes(bars()), 0.3))
-    second = await waiting
-    assert isinstance(first, av.VideoFrame)
-    assert [first.pts, second.pts] == [18000, 27000]
-    assert len(sent) == 2
-
-
-async def test_media_time_never_stands_still_or_goes_back() -> None:
-    latest = LatestPicture()
-    track = PictureTrack(latest, on_sent=lambda: None)
-    times = []
-    for at_s in (1.0, 1.0, 0.5):
-        latest.put(Picture(to_planes(bars()), at_s))
-        times.append((await track.recv()).pts)
-    assert times == [90000, 90001, 90002]
+    first, second, third = (Picture(to_planes(bars()), at_s) for at_s in (0.0, 0.1, 0.2))
+    latest.put(first)
+    latest.listen(listener)
+    latest.put(second)
+    latest.ignore(listener)
+    latest.put(third)
+    assert heard == [second]
+    assert latest.picture is third

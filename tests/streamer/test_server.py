@@ -5,6 +5,7 @@ import contextlib
 import logging
 import socket as sockets
 import time
+from itertools import pairwise
 
 import aioice.ice
 import numpy as np
@@ -15,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from streamer.input import PointerMove
 from streamer.server import PortTaken, StreamServer
 from streamer.settings import StreamSettings
-from streamer.source import Frame
+from streamer.source import Frame, VideoFormat
 from streamer.stamp import Stamp
 from streamer.test_pattern import TestPattern
 from tests.streamer.applications import Recorder
@@ -103,6 +104,154 @@ async def test_late_and_bad_input_is_dropped(open_server: OpenServer) -> None:
         await until(lambda: application.of("on_message"))
     assert application.of("on_message") == [("done", {"a": 1})]
     assert [event.seq for event in application.of("on_input") if isinstance(event, PointerMove)] == [5, 7]
+
+
+FORGED: list[object] = [
+    key(1),
+    key(1) | {"role": "controller", "viewer": "viewer-1"},
+    move(2),
+    {"event_type": "openStageRequest", "payload": {"url": "/etc/passwd"}},
+    {"event_type": "frameTimings", "payload": {"enabled": True}, "role": "controller"},
+    {"type": "offer", "sdp": "", "video": {"width": 64, "height": 64, "fps": 1}},
+    {"type": "role", "role": "controller"},
+    "{",
+]
+
+
+async def test_viewer_who_only_watches_changes_nothing_whatever_it_sends(open_server: OpenServer) -> None:
+    application = Recorder()
+    server = await open_server(application)
+    await claim(server)
+    async with watching(server, video={"width": 160, "height": 90, "fps": 10}, viewer="spy", role="viewer") as spy:
+        assert (await spy.frame()).shape == (180, 320, 3), "the wish of one who only watches was heeded"
+        for message in FORGED:
+            await spy.send(spy.messages, message)
+            await spy.send(spy.motion, message)
+        async with watching(server, video={"width": 192, "height": 108, "fps": 30}) as controller:
+            await controller.send(controller.messages, key(5))
+            await until(lambda: application.of("on_input"))
+        dropped = (await viewer_status(server, "spy"))["dropped"]
+    assert [getattr(event, "seq", None) for event in application.of("on_input")] == [5]
+    assert application.of("on_message") == []
+    assert {getattr(video, "width", None) for video in application.of("render")} == {320}
+    assert isinstance(dropped, dict)
+    assert dropped["view_only"] == 12
+    assert dropped["malformed"] == 2
+
+
+async def test_what_is_dropped_of_a_controller_is_counted_where_the_broker_looks(open_server: OpenServer) -> None:
+    application = Recorder()
+    server = await open_server(application)
+    await claim(server)
+    async with watching(server) as client:
+        for message in (key(3), key(3), key(2), move(9), move(9), move(10, 2.0), {"type": "input"}, "["):
+            await client.send(client.messages, message)
+        await client.send(client.messages, {"event_type": "done"})
+        await until(lambda: application.of("on_message"))
+        dropped = (await viewer_status(server, "viewer-1"))["dropped"]
+        seen = await status(server)
+    assert isinstance(dropped, dict)
+    assert {name: count for name, count in dropped.items() if count} == {"replayed": 2, "stale": 1, "malformed": 3}
+    assert seen["events_dropped"] == 0
+    assert [getattr(event, "seq", None) for event in application.of("on_input")] == [3, 9]
+
+
+async def test_viewers_share_one_encoding_and_each_gets_a_picture(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern())
+    await claim(server)
+    async with watching(server) as one:
+        await one.stamp()
+        async with watching(server, viewer="viewer-2", role="viewer") as two:
+            await two.stamp()
+            assert (await status(server))["encodings"] == 1
+            numbers = [(await viewer.stamp()).frame for viewer in (one, two, one, two)]
+    assert numbers[2] > numbers[0]
+    assert numbers[3] > numbers[1]
+    await until(lambda: server.viewers == 0)
+    assert (await status(server))["encodings"] == 0
+
+
+async def test_what_is_delivered_is_told_to_each_viewer(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern())
+    await claim(server)
+    async with watching(server, video={"width": 160, "height": 90, "fps": 10}) as client:
+        told = await client.hear("videoDelivered")
+    size = {"width": 160, "height": 90, "fps": 10}
+    assert (told["wished"], told["delivered"], told["limited_by"]) == (size, size, "none")
+    assert told["encoder"] in ("libx264", "libvpx")
+
+
+async def test_frame_timings_are_told_to_who_asks_and_name_the_input_that_a_frame_shows(
+    open_server: OpenServer,
+) -> None:
+    server = await open_server(TestPattern())
+    await claim(server)
+    async with watching(server) as client:
+        await client.frame()
+        await client.send(client.messages, {"event_type": "frameTimings", "payload": {"enabled": True}})
+        before = await timings(client)
+        await client.send(client.messages, key(41))
+        after: list[dict[str, float]] = []
+        while not after or after[-1]["input"] != 41:
+            after += await timings(client)
+        await client.send(client.messages, {"event_type": "frameTimings", "payload": {"enabled": False}})
+    assert {frame["input"] for frame in before} == {None}
+    assert next(frame["input"] for frame in after if frame["input"] is not None) == 41
+    for frame in before + after:
+        parts = frame["render_ms"] + frame["convert_ms"] + frame["wait_ms"] + frame["encode_ms"]
+        assert 0 < parts <= frame["sent_at"] - frame["began_at"] + 2
+        assert min(frame["render_ms"], frame["convert_ms"], frame["encode_ms"]) > 0
+        assert frame["sent_at"] / 1000 == pytest.approx(time.time(), abs=10)
+        assert frame["bytes"] > 0
+    stamps = [frame["rtp"] for frame in before + after]
+    assert all(0 < (later - earlier) % 2**32 < 90000 for earlier, later in pairwise(stamps))
+
+
+async def timings(client: Client) -> list[dict[str, float]]:
+    frames = (await client.hear("frameTimings"))["frames"]
+    assert isinstance(frames, list)
+    return frames  # type: ignore[return-value]
+
+
+async def viewer_status(server: StreamServer, viewer_id: str) -> dict[str, object]:
+    viewers = (await status(server))["viewers"]
+    assert isinstance(viewers, list)
+    return next(viewer for viewer in viewers if viewer["id"] == viewer_id)
+
+
+async def test_sound_is_heard_by_who_offers_to_listen(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern())
+    await claim(server)
+    async with watching(server, audio=True) as client:
+        await client.frame()
+        assert client.sound is not None
+        heard = [await client.sound.recv() for _ in range(75)]
+    loudness = [float(np.abs(frame.to_ndarray().astype(int)).max()) for frame in heard]  # type: ignore[union-attr]
+    assert max(loudness) > 800, "no beep within a second and a half"
+    assert sorted(loudness)[len(loudness) // 2] < 100, "it beeps all the time"
+
+
+async def test_application_without_sound_answers_an_offer_of_it_all_the_same(open_server: OpenServer) -> None:
+    server = await open_server(Recorder())
+    await claim(server)
+    async with watching(server, audio=True) as client:
+        await client.frame()
+        assert client.sound is None
+
+
+async def test_viewers_that_come_and_go_leave_nothing_behind(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern(), video=VideoFormat(64, 64, 30))
+    await claim(server)
+    async with watching(server, audio=True) as stays:
+        await stays.frame()
+        before = len(asyncio.all_tasks())
+        for number in range(8):
+            async with watching(server, viewer=f"guest-{number}", role="viewer", audio=True) as guest:
+                await guest.frame()
+            await until(lambda: server.viewers == 1)
+        await until(lambda: len(asyncio.all_tasks()) <= before)
+        await stays.frame()
+    assert (await status(server))["encodings"] == 0
 
 
 async def test_two_viewers_share_the_media_port_and_only_the_controller_is_heard(open_server: OpenServer) -> None:
