@@ -1,10 +1,15 @@
 """Everything that a stage refers to, found before anything of it is composed, and checked against the policy."""
 
+import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from pxr import Ar, Sdf, Usd, UsdUtils
 
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, is_remote, shorten
+
+_TILES = "<UDIM>"
 
 
 def check_dependencies(stage: Path, policy: StagePolicy) -> tuple[str, ...]:
@@ -57,7 +62,21 @@ def _admitted(layer: Sdf.Layer, asset: str, policy: StagePolicy) -> str:
     resolved = Ar.GetResolver().Resolve(anchored).GetPathString()
     if resolved:
         _check_file(resolved, policy, shown)
+    if _TILES in path and not Ar.IsPackageRelativePath(anchored):
+        return _admitted_tiles(Path(anchored), policy, shown)
     return anchored
+
+
+def _admitted_tiles(pattern: Path, policy: StagePolicy, shown: str) -> str:
+    """Check each tile that a UDIM pattern stands for; the pattern itself names no file, so it cannot be missing."""
+    before, _, after = pattern.name.partition(_TILES)
+    named = re.compile(f"{re.escape(before)}[0-9]{{4}}{re.escape(after)}")
+    tiles: list[str] = []
+    with suppress(OSError), os.scandir(pattern.parent) as entries:
+        tiles += (entry.name for entry in entries if named.fullmatch(entry.name))
+    for tile in tiles:
+        policy.inside(pattern.parent / tile, shown)
+    return "" if tiles else str(pattern)
 
 
 def _check_file(path: str, policy: StagePolicy, shown: str) -> None:

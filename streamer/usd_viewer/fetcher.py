@@ -133,7 +133,7 @@ class StageFetch:
         if not location:
             raise StageRefused(f"'{shown_url(str(url))}' redirects nowhere")
         try:
-            target = url.join(URL(location))
+            target = url.join(URL(location, encoded=True))
         except ValueError as error:
             raise StageRefused(f"'{shown_url(str(url))}' redirects to what is no URL") from error
         if url.scheme == "https" and target.scheme != "https":

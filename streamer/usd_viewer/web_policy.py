@@ -1,6 +1,7 @@
 """Which addresses of the web stages may be fetched from: listed origins, public addresses, nothing else. Pure."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from streamer.usd_viewer.stage_policy import STAGE_SUFFIXES, StageRefused, short
 
 MAX_URL_CHARACTERS = 4096
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+")
 _METADATA = frozenset(
     {
         ipaddress.ip_address("168.63.129.16"),
@@ -47,7 +49,7 @@ class Origin:
         except ValueError as error:
             raise BadOrigin(text) from error
         plain = url.path in ("", "/") and not url.query_string and not url.fragment and url.user is None
-        if scheme not in _PORTS or not host or port is None or not plain or "*" in host:
+        if scheme not in _PORTS or not host or port is None or not plain or not _HOST.fullmatch(url.raw_host or ""):
             raise BadOrigin(text)
         return cls(scheme, f"*.{host}" if wildcard else host, port)
 
@@ -75,7 +77,7 @@ class WebPolicy:
         if len(text) > MAX_URL_CHARACTERS or not text.isprintable() or not text.isascii() or set(text) & set(' \\"<>'):
             raise StageRefused(f"'{shown}' is not a URL of at most {MAX_URL_CHARACTERS} plain characters")
         try:
-            url = URL(text).with_fragment(None)
+            url, written = URL(text), URL(text, encoded=True)
             port = url.port
         except ValueError as error:
             raise StageRefused(f"'{shown}' is not a URL") from error
@@ -83,7 +85,15 @@ class WebPolicy:
             raise StageRefused(f"'{shown}' holds a user name; stages are fetched without credentials")
         if not url.host or port is None or not any(origin.covers(url) for origin in self.origins):
             raise StageRefused(f"'{shown}' is of a host that stages are not fetched from (PIXELFERRY_USD_HTTP_HOSTS)")
-        return url
+        # Path and query stay as they are written: a signature is over every letter of them.
+        return URL.build(
+            scheme=url.scheme,
+            host=url.host_subcomponent or "",
+            port=port,
+            path=written.raw_path,
+            query_string=written.raw_query_string,
+            encoded=True,
+        )
 
 
 def is_web(uri: str) -> bool:

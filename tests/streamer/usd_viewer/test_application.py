@@ -1,22 +1,29 @@
 """The USD viewer as a session sees it: it starts, opens, refuses, moves, answers and stops."""
 
-from collections.abc import Iterator
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from aiohttp import web
 
 from streamer.input import Key
 from streamer.settings import BadSettings
 from streamer.source import JsonObject
 from streamer.usd_viewer.application import UsdViewer
+from streamer.usd_viewer.fetcher import Network
 from streamer.usd_viewer.quality import SETTLE_S
 from streamer.usd_viewer.session import CAPTION_S
 from streamer.usd_viewer.settings import UsdSettings
+from streamer.usd_viewer.web_policy import Origin, WebPolicy
 from tests.streamer.usd_viewer.stages import HEADER, mesh, world
 from tests.streamer.usd_viewer.test_stage_reader import MOVING, with_range
 from tests.streamer.usd_viewer.viewing import NONE, VIDEO, Outbox, Session
+from tests.streamer.usd_viewer.web_server import Names, Server, admit_loopback
 
 
 @pytest.fixture
@@ -188,6 +195,72 @@ def test_one_session_follows_another_and_starts_afresh(session: Session) -> None
     session.start("box.usda")
     session.results(1)
     assert (session.settled() == first).all()
+
+
+@pytest.fixture
+def web_stage(tmp_path: Path) -> Iterator[tuple[Server, Session]]:
+    """A session that may fetch stages from a server of the test's."""
+    server = Server()
+    network = Network(resolver=lambda: Names({"assets.example": ["127.0.0.1"]}), admits=admit_loopback)
+    web = WebPolicy((Origin("http", "assets.example", server.port),))
+    session = Session(tmp_path, web=web, network=network)
+    yield server, session
+    session.viewer.stop()
+    server.close()
+
+
+def test_a_stage_is_opened_from_the_web_and_nothing_of_it_stays(
+    web_stage: tuple[Server, Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, session = web_stage
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    server.answers["/box.usda"] = lambda request: web.Response(text=world(mesh()))
+    url = f"http://assets.example:{server.port}/box.usda?signature=secret"
+    session.start(url)
+    assert session.results(1) == [{"result": "success", "url": url, "error": ""}]
+    assert any("MiB fetched" in str(told["text"]) for told in session.outbox.of("updateProgressActivity"))
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "told"),
+    [
+        ("/a.usda", "#usda 1.0\n(\n    subLayers = [@./b.usda@]\n)\n", "pack it as .usdz"),
+        ("/a.usda", "#usda 1.0\n(\n    subLayers = [@/etc/passwd@]\n)\n", "outside"),
+        ("/a.usda", "<html>Please sign in</html>", "broken"),
+        ("/a.usdz", "<html>Please sign in</html>", "broke"),
+        ("/gone.usda", None, "status 404"),
+    ],
+)
+def test_what_the_web_may_not_bring_is_told(
+    web_stage: tuple[Server, Session], path: str, content: str | None, told: str
+) -> None:
+    server, session = web_stage
+    if content is not None:
+        server.answers[path] = lambda request: web.Response(text=content)
+    session.start(f"http://assets.example:{server.port}{path}?signature=secret")
+    (result,) = session.results(1)
+    assert told in str(result["error"])
+    assert "secret" not in str(result["error"]) + str(session.outbox.of("notice"))
+
+
+def test_a_session_can_end_while_its_stage_is_fetched(web_stage: tuple[Server, Session]) -> None:
+    server, session = web_stage
+
+    async def hang(request: web.Request) -> AsyncIterator[bytes]:
+        yield b"#usda 1.0\n"
+        await asyncio.sleep(60)
+
+    server.answers["/hang.usda"] = lambda request: hang(request)
+    session.start(f"http://assets.example:{server.port}/hang.usda")
+    deadline = time.monotonic() + 5
+    while not server.requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    begun = time.monotonic()
+    session.viewer.stop()
+    assert time.monotonic() - begun < 1.5
 
 
 def test_before_a_session_nothing_happens(tmp_path: Path) -> None:

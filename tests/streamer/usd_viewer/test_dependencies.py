@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pxr import Sdf
 
 from streamer.usd_viewer.stage_file import read_stage
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
@@ -24,6 +25,11 @@ REACHES: dict[str, str] = {
         '#usda 1.0\ndef Shader "A"\n{{\n    asset inputs:file.timeSamples = {{\n        1: @{asset}@,\n    }}\n}}\n'
     ),
     "metadata": "#usda 1.0\n(\n    customLayerData = {{\n        asset thing = @{asset}@\n    }}\n)\n",
+    "clip manifest": (
+        '#usda 1.0\ndef Xform "A" (\n    clips = {{\n        dictionary default = {{\n'
+        '            asset manifestAssetPath = @{asset}@\n            string primPath = "/A"\n'
+        "        }}\n    }}\n)\n{{\n}}\n"
+    ),
     "value clip": (
         '#usda 1.0\ndef Xform "A" (\n    clips = {{\n        dictionary default = {{\n'
         '            asset[] assetPaths = [@{asset}@]\n            string primPath = "/A"\n'
@@ -74,6 +80,68 @@ def test_whatever_leads_outside_is_refused(root: Path, way: str, asset: str) -> 
 def test_what_lies_inside_is_admitted(root: Path, way: str) -> None:
     (root / "inner" / "stage.usda").write_text(REACHES[way].format(asset="../part.usda"))
     open_stage(root)
+
+
+@pytest.mark.parametrize("pattern", ["../../clip.###.usda", "../inside/clip.###.usda"])
+def test_clips_by_pattern_are_admitted_before_they_are_opened(root: Path, pattern: str) -> None:
+    os.mkfifo(root.parent / "clip.001.usda")
+    (root / "inside").mkdir()
+    (root / "inside" / "clip.001.usda").symlink_to(root.parent / "clip.001.usda")
+    (root / "inner" / "stage.usda").write_text(
+        '#usda 1.0\ndef Xform "A" (\n    clips = {\n        dictionary default = {\n'
+        f'            string templateAssetPath = "{pattern}"\n            double templateStartTime = 1\n'
+        "            double templateEndTime = 2\n            double templateStride = 1\n"
+        '            string primPath = "/A"\n        }\n    }\n)\n{\n    double x\n}\n'
+    )
+    with pytest.raises(StageRefused, match="outside"):
+        open_stage(root)
+
+
+def test_each_tile_of_a_texture_has_to_lie_inside(root: Path) -> None:
+    (root / "inner" / "stage.usda").write_text(REACHES["attribute"].format(asset="./tile.<UDIM>.png"))
+    assert any("tile.<UDIM>.png" in line for line in open_stage(root))
+    (root / "inner" / "tile.1001.png").write_bytes(b"")
+    (root / "inner" / "tile.secret.png").symlink_to("/etc/passwd")
+    assert not any("tile.<UDIM>.png" in line for line in open_stage(root))
+    (root / "inner" / "tile.1002.png").symlink_to("/etc/passwd")
+    with pytest.raises(StageRefused, match="outside"):
+        open_stage(root)
+
+
+ALONE: dict[str, str] = {"beside it": "./part.usda", "missing": "./gone.usda", "above it": "../secret.usda"}
+
+
+@pytest.mark.parametrize("way", REACHES)
+@pytest.mark.parametrize("asset", ALONE.values(), ids=ALONE)
+def test_a_stage_alone_may_refer_to_nothing_else(root: Path, way: str, asset: str) -> None:
+    (root / "stage.usda").write_text(REACHES[way].format(asset=asset))
+    with pytest.raises(StageRefused, match=r"usdz|outside"):
+        read_stage(root / "stage.usda", StagePolicy.for_file(root / "stage.usda"), lambda prims: None)
+
+
+def test_a_package_alone_may_refer_to_what_it_holds(root: Path) -> None:
+    (root / "stage.usda").write_text(REACHES["reference"].format(asset="./part.usda"))
+    package = root / "inner" / "packed.usdz"
+    with Sdf.ZipFileWriter.CreateNew(str(package)) as writer:
+        writer.AddFile(str(root / "stage.usda"), "stage.usda")
+        writer.AddFile(str(root / "part.usda"), "part.usda")
+    (root / "part.usda").unlink()
+    scene = read_stage(package, StagePolicy.for_file(package), lambda prims: None)
+    assert not any("missing" in line for line in scene.omissions)
+
+
+def test_a_package_may_not_refer_out_of_itself(root: Path) -> None:
+    (root / "stage.usda").write_text(REACHES["reference"].format(asset="../../secret.usda"))
+    package = root / "packed.usdz"
+    with Sdf.ZipFileWriter.CreateNew(str(package)) as writer:
+        writer.AddFile(str(root / "stage.usda"), "stage.usda")
+    for policy in (StagePolicy.for_file(package), StagePolicy.under(root)):
+        try:
+            scene = read_stage(package, policy, lambda prims: None)
+        except StageRefused as refused:
+            assert "outside" in refused.reason or "usdz" in refused.reason
+        else:
+            assert scene.triangles == 0
 
 
 def test_what_is_refused_deep_down_is_found(root: Path) -> None:
