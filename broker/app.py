@@ -13,9 +13,11 @@ from aiohttp import web
 
 import web as web_client
 from broker.api.access import Access, origins_for_relays, plain_name
+from broker.api.application_edits import ApplicationEditApi
 from broker.api.applications import MOUNTS, ApplicationApi
 from broker.api.auth import Audience, audiences_of
 from broker.api.body import MAX_BODY_BYTES
+from broker.api.connection import connections_of, heads_watched
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
 from broker.api.middleware import Gate
 from broker.api.ops import OpsApi
@@ -24,12 +26,14 @@ from broker.api.web import WebFiles
 from broker.core.catalog import Catalog
 from broker.core.principal import ITSELF, Principal, nobody
 from broker.errors import NotFound, StoreUnavailable
+from broker.live_catalog import LiveCatalog
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
 from broker.sessions import Sessions
 from broker.settings import BrokerSettings
 from broker.stores.base import Store
+from broker.stores.catalog import CatalogStore, MemoryCatalogStore
 from broker.stores.memory import MemoryStore
 from signaling.table import RouteTable
 
@@ -38,6 +42,8 @@ logger = logging.getLogger(__name__)
 _STORE_ANSWER_S = 2.0
 _HTTP_STOP_S = 3.0
 _KEEPALIVE_S = 75.0
+_HEAD_S = 15.0
+_BACKLOG = 512
 
 
 class Broker:
@@ -51,9 +57,10 @@ class Broker:
         *,
         store: Store | None = None,
         provider: Provider | None = None,
+        catalog_store: CatalogStore | None = None,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self._catalog = LiveCatalog(catalog, catalog_store or MemoryCatalogStore())
         self._routes = routes
         self._store = store or MemoryStore()
         self._provider = provider or _process_provider(settings)
@@ -67,14 +74,16 @@ class Broker:
         reconciler = Reconciler(self._store, self._routes, {"process": self._provider}, self._catalog)
         async with asyncio.TaskGroup() as group:
             reconciling = group.create_task(reconciler.run(), name="reconciler")
-            async with self._serving(sockets) as sites:
+            following = group.create_task(self._catalog.run(), name="catalog")
+            async with self._serving(sockets) as servers:
                 started()
                 await stop.wait()
                 self._stopping = True
-                for site in sites:
-                    await site.stop()
+                for server in servers:
+                    server.close()
                 await self._end_sessions()
             reconciling.cancel()
+            following.cancel()
 
     def application(self) -> web.Application:
         """The API and the page as one aiohttp application."""
@@ -87,32 +96,33 @@ class Broker:
             _without_identity,
             audiences=audiences_of([*operations, *pages], Audience.EVERYONE),
         )
-        application = web.Application(middlewares=[gate.middleware()], client_max_size=MAX_BODY_BYTES)
+        application = web.Application(middlewares=[heads_watched(), gate.middleware()], client_max_size=MAX_BODY_BYTES)
         dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
         for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
             api = StreamApi(self._sessions, self._catalog, dialects, mount=mount, wait_max_s=settings.wait_max_s)
             application.add_routes(api.routes())
         for mount in MOUNTS:
             application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
+            if settings.edit_applications:
+                application.add_routes(ApplicationEditApi(self._catalog, mount=mount).routes())
         application.add_routes([*operations, *pages])
         return application
 
     @asynccontextmanager
-    async def _serving(self, sockets: Sequence[socket.socket]) -> AsyncIterator[list[web.SockSite]]:
-        runner = web.AppRunner(
-            self.application(),
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=_KEEPALIVE_S,
-            shutdown_timeout=_HTTP_STOP_S,
-        )
+    async def _serving(self, sockets: Sequence[socket.socket]) -> AsyncIterator[list[asyncio.Server]]:
+        runner = web.AppRunner(self.application(), shutdown_timeout=_HTTP_STOP_S)
         await runner.setup()
+        assert runner.server is not None
+        connections = connections_of(runner.server, head_s=_HEAD_S, keepalive_s=_KEEPALIVE_S)
+        servers: list[asyncio.Server] = []
         try:
-            sites = [web.SockSite(runner, bound) for bound in sockets]
-            for site in sites:
-                await site.start()
-            yield sites
+            for bound in sockets:
+                loop = asyncio.get_running_loop()
+                servers.append(await loop.create_server(connections, sock=bound, backlog=_BACKLOG))
+            yield servers
         finally:
+            for server in servers:
+                server.close()
             await runner.cleanup()
 
     async def _why_not_ready(self) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from broker.core.catalog import Catalog, Resolved
+from broker.core.catalog import Catalog, Profile
 from broker.core.ledger import Ledger, lingering
 from broker.core.placement import choose_slot
 from broker.core.session import Session, State
@@ -43,9 +43,15 @@ class _Work:
 
 
 class Reconciler:
-    """Runs the providers and follows sessions, backends and routes. `providers` are keyed as profiles name them."""
+    """Runs the providers and follows sessions, backends and routes. `providers` are keyed as profiles name them.
 
-    def __init__(self, store: Store, routes: RouteTable, providers: Mapping[str, Provider], catalog: Catalog) -> None:
+    `catalog` returns the catalog of this moment. Of a session it is asked for the profile alone: a version or an
+    application that was deleted by now does not touch sessions that were made before.
+    """
+
+    def __init__(
+        self, store: Store, routes: RouteTable, providers: Mapping[str, Provider], catalog: Callable[[], Catalog]
+    ) -> None:
         self._store = store
         self._routes = routes
         self._providers = providers
@@ -160,7 +166,7 @@ class Reconciler:
         ledger = Ledger(await self._store.claims())
         backend, known, offer = None, False, None
         if session.slot is None and session.state is State.PENDING:
-            offer = choose_slot(self._resolve(session).profile, session.id, ledger, run=session.run)
+            offer = choose_slot(self._profile(session), session.id, ledger, run=session.run)
         if session.slot is not None and session.slot.provider in self._backends:
             known = True
             backend = self._backends[session.slot.provider].get(session.slot.id)
@@ -180,20 +186,21 @@ class Reconciler:
     def _why_never(self, session: Session) -> Backend | None:
         """A failed backend in the place of one that can never be launched, since the catalog has changed."""
         try:
-            self._resolve(session)
+            self._profile(session)
         except NotFound as error:
             return Backend(BackendState.FAILED, message=str(error))
         return None
 
-    def _resolve(self, session: Session) -> Resolved:
-        return self._catalog.resolve(session.application, session.version, session.profile)
+    def _profile(self, session: Session) -> Profile:
+        profile = self._catalog().profiles.get(session.profile)
+        if profile is None:
+            raise NotFound("profile", session.profile)
+        return profile
 
     async def _carry_out(self, command: Command, session: Session, work: _Work) -> None:
         match command:
             case Launch(slot):
-                order = LaunchOrder(
-                    self._resolve(session).profile, session.application, session.version, session.arguments
-                )
+                order = LaunchOrder(self._profile(session), session.application, session.version, session.arguments)
                 await self._providers[slot.provider].launch(slot, order)
             case Activate(slot):
                 activation = Activation(session.id, session.arguments, session.backend_secret)

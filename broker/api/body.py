@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, get_origin
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
@@ -32,22 +31,24 @@ async def read_json(request: web.Request) -> object:
     """The body, None when there is none. Raises Invalid and HTTPExceptions."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise _too_large()
+    announced = request.content_length or 0
+    if announced > MAX_BODY_BYTES:
+        raise _too_large(announced)
     try:
         async with asyncio.timeout(_READ_TIMEOUT_S):
             content = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"The body did not come within {_READ_TIMEOUT_S:g} s.") from None
     except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
+        raise _too_large(MAX_BODY_BYTES + 1) from None
     except (web.RequestPayloadError, ConnectionError) as error:
         raise web.HTTPBadRequest(text="The body was cut short or is badly framed.") from error
     return None if not content else _parse(content)
 
 
-def _too_large() -> Invalid:
-    return Invalid((Problem(("body",), f"The body should have at most {MAX_BODY_BYTES} bytes", "too_long"),))
+def _too_large(actual: int) -> web.HTTPException:
+    text = f"The body should have at most {MAX_BODY_BYTES} bytes."
+    return web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, actual, text=text)
 
 
 def _parse(content: bytes) -> object:
@@ -91,6 +92,29 @@ def parsed(model: type[Model], value: object, place: str) -> Model:
         raise Invalid(problems) from error
 
 
-def query_of(request: web.Request) -> Mapping[str, str]:
-    """The query's parameters; of one that is repeated, the last counts."""
-    return {name: request.query.getall(name)[-1] for name in request.query}
+def path_of(request: web.Request, model: type[Model]) -> Model:
+    """What the path names. Raises Invalid."""
+    return parsed(model, dict(request.match_info), "path")
+
+
+def query_of(request: web.Request, model: type[Model]) -> Model:
+    """The query's parameters; those that the model does not know are let be. Raises Invalid."""
+    given: dict[str, object] = {}
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        values = request.query.getall(key, [])
+        if get_origin(field.annotation) is tuple:
+            given[key] = tuple(values)
+        elif len(values) > 1:
+            raise Invalid((Problem(("query", key), "Parameter should be given once", "multiple_values"),))
+        elif values:
+            given[key] = values[0]
+    return parsed(model, given, "query")
+
+
+def headers_of(request: web.Request, model: type[Model]) -> Model:
+    """The headers that the model knows; repeated ones as one list (RFC 9110 §5.3). Raises Invalid."""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    texts = {name: ", ".join(request.headers.getall(name)) for name in names if name in request.headers}
+    given = {name: text.encode(errors="surrogateescape").decode(errors="replace") for name, text in texts.items()}
+    return parsed(model, given, "header")

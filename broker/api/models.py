@@ -1,17 +1,44 @@
-"""What requests look like on the wire: the documented bodies, those of OVC 2.0.0, and the list's query."""
+"""What requests look like on the wire: bodies (the documented ones and those of OVC 2.0.0), paths, queries, headers.
+
+The same models validate and are published (`broker.api.openapi`), so their docstrings speak to the API's users.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from broker.core.catalog import SEMVER_PATTERN
 
 SESSION_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 Id = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]*$", max_length=63)]
 Version = Annotated[str, Field(max_length=128)]
+SemVer = Annotated[str, Field(pattern=f"^{SEMVER_PATTERN}$", max_length=128)]
 SessionId = Annotated[str, Field(pattern=SESSION_ID_PATTERN)]
+Name = Annotated[str, Field(max_length=200)]
+Description = Annotated[str, Field(max_length=4000)]
+Reference = Annotated[str, Field(max_length=1000)]
+
+
+def _once(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(tags))
+
+
+Tags = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=50), AfterValidator(_once)
+]
+
+
+def _drop_default(schema: JsonDict) -> None:
+    schema.pop("default", None)
+
+
+_NO_DEFAULT = Field(json_schema_extra=_drop_default)
+"""For what is left as it is where nothing is said of it."""
 
 
 def _without_empty_nucleus(value: object) -> object:
@@ -59,6 +86,13 @@ class EndOvcStream(_Body):
     session_id: SessionId
 
 
+class TokenRequest(_Body):
+    """Which admission token is wanted."""
+
+    role: Literal["controller", "viewer"] | None = None
+    """May steer, or only watch. Default: as the token that is renewed; for a session's owner, controller."""
+
+
 class SessionPath(_Body):
     """A session named in the path."""
 
@@ -66,11 +100,66 @@ class SessionPath(_Body):
 
 
 class ApplicationPath(_Body):
-    """An application, its version and its profile named in the path, as far as they are."""
+    """An application named in the path."""
 
     id: Id
-    version: Version | None = None
-    profile: Id | None = None
+
+
+class AnyVersionPath(ApplicationPath):
+    """A version beside it; "default" and "latest" are names of one, too."""
+
+    version: Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class ProfilePath(AnyVersionPath):
+    """A profile beside them."""
+
+    profile: Id
+
+
+class VersionPath(ApplicationPath):
+    """One version by its own name."""
+
+    version: SemVer
+
+
+class CreateApplication(_Body):
+    """A new application. Without a name its id is its name."""
+
+    id: Id
+    name: Name = ""
+    description: Description = ""
+    tags: Tags = ()
+
+
+class ChangeApplication(_Body):
+    """What is to be changed of an application; what is left out stays. Tags are replaced whole."""
+
+    name: Annotated[Name, _NO_DEFAULT] = ""
+    description: Annotated[Description, _NO_DEFAULT] = ""
+    tags: Annotated[Tags, _NO_DEFAULT] = ()
+
+
+class DeleteApplication(_Body):
+    """The application to delete."""
+
+    id: Id
+
+
+class CreateVersion(_Body):
+    """A new version of an application, and where an engine of containers finds it."""
+
+    version: SemVer
+    container: Reference = ""
+    container_version: Reference = ""
+    helm_chart: Reference = ""
+    helm_chart_version: Reference = ""
+
+
+class DeleteVersion(_Body):
+    """The version to delete."""
+
+    version: SemVer
 
 
 def _with_plus(value: object) -> object:
@@ -86,6 +175,34 @@ class Page(_Body):
 
     limit: Annotated[int, Field(gt=0, le=2**53)] = 50
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
+class ApplicationQuery(Page):
+    """Which applications: those that carry every tag named."""
+
+    tags: tuple[str, ...] = ()
+
+
+class WaitHeaders(_Body):
+    """How long to wait for a better answer."""
+
+    prefer: Annotated[
+        str | None, Field(alias="Prefer", description="`wait=N`: answer when ready or after N seconds (RFC 7240).")
+    ] = None
+
+
+class CreateHeaders(WaitHeaders):
+    """The same, and the key under which a repeated request is known again."""
+
+    idempotency_key: Annotated[
+        str | None,
+        Field(
+            alias="Idempotency-Key",
+            max_length=255,
+            pattern="^[\\x20-\\x7e]*$",
+            description="A second request with the key of a first gets that one's session.",
+        ),
+    ] = None
 
 
 class StreamQuery(Page):

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from aiohttp import web
 
+from broker.admission import AdmissionTokens
 from broker.api.answers import json_answer
 from broker.api.auth import principal_of
-from broker.api.body import parsed, query_of, read_json, require_json
+from broker.api.body import headers_of, parsed, path_of, query_of, read_json, require_json
 from broker.api.dialect import Dialects
-from broker.api.models import EndOvcStream, EndStream, SessionPath, StartOvcStream, StartStream, StreamQuery
+from broker.api.models import (
+    CreateHeaders,
+    EndOvcStream,
+    EndStream,
+    SessionPath,
+    StartOvcStream,
+    StartStream,
+    StreamQuery,
+    WaitHeaders,
+)
 from broker.api.prefer import preferred_wait_s
 from broker.api.representation import ended_json, stream_json
+from broker.api.token import token_fields
 from broker.core.catalog import Catalog, Resolved
 from broker.core.session import EndReason, Session, State
-from broker.errors import Invalid, NotFound, Problem
+from broker.errors import Invalid, NotFound
 from broker.sessions import Sessions
 
 _POLL_AFTER_S = 1
-_LONGEST_KEY = 255
 
 
 class StreamApi:
     """The streaming endpoints under `mount`. `wait_max_s` bounds `Prefer: wait`."""
 
     def __init__(
-        self, sessions: Sessions, catalog: Catalog, dialects: Dialects, *, mount: str, wait_max_s: float
+        self,
+        sessions: Sessions,
+        catalog: Callable[[], Catalog],
+        dialects: Dialects,
+        tokens: AdmissionTokens,
+        *,
+        mount: str,
+        wait_max_s: float,
     ) -> None:
         self._sessions = sessions
         self._catalog = catalog
         self._dialects = dialects
+        self._tokens = tokens
         self._mount = mount
         self._wait_max_s = wait_max_s
 
@@ -48,7 +66,7 @@ class StreamApi:
 
     async def list(self, request: web.Request) -> web.Response:
         """All sessions that have not ended, a page of them."""
-        query = parsed(StreamQuery, query_of(request), "query")
+        query = query_of(request, StreamQuery)
         found = [
             session for session in await self._sessions.list(by=principal_of(request)) if _is_meant(session, query)
         ]
@@ -64,21 +82,22 @@ class StreamApi:
     async def create(self, request: web.Request) -> web.Response:
         """A new session; as it is then, or after `Prefer: wait=N` seconds at most."""
         require_json(request)
+        headers = headers_of(request, CreateHeaders)
         resolved, arguments = self._asked_for(await read_json(request))
-        wait_s = preferred_wait_s(request.headers.getall("Prefer", []), self._wait_max_s)
+        wait_s = preferred_wait_s([headers.prefer or ""], self._wait_max_s)
         session = await self._sessions.create(
             resolved,
             arguments,
             by=principal_of(request),
             wait_s=wait_s or 0,
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=headers.idempotency_key or None,
         )
         return self._answer(request, session, wait_s)
 
     async def get(self, request: web.Request) -> web.Response:
         """One session; 404 for one that was deleted, 410 with the reason for one that ended otherwise."""
-        session_id = parsed(SessionPath, dict(request.match_info), "path").id
-        wait_s = preferred_wait_s(request.headers.getall("Prefer", []), self._wait_max_s)
+        session_id = path_of(request, SessionPath).id
+        wait_s = preferred_wait_s([headers_of(request, WaitHeaders).prefer or ""], self._wait_max_s)
         session = await self._sessions.get(session_id, by=principal_of(request), wait_s=wait_s or 0)
         if session.end_reason is EndReason.DELETED:
             raise NotFound("session", session_id)
@@ -86,7 +105,7 @@ class StreamApi:
 
     async def delete(self, request: web.Request) -> web.Response:
         """End the session that the path names."""
-        await self._sessions.end(parsed(SessionPath, dict(request.match_info), "path").id, by=principal_of(request))
+        await self._sessions.end(path_of(request, SessionPath).id, by=principal_of(request))
         return web.Response(status=204)
 
     async def delete_named_in_body(self, request: web.Request) -> web.Response:
@@ -103,10 +122,10 @@ class StreamApi:
         """What a create's body stands for. Raises Invalid, NotFound."""
         if _speaks_ovc(body, "application"):
             ovc = parsed(StartOvcStream, body, "body")
-            resolved = self._catalog.resolve(ovc.application, ovc.application_version, None)
+            resolved = self._catalog().resolve(ovc.application, ovc.application_version, None)
             return resolved, _arguments(resolved, ovc.application_arguments, "application_arguments")
         start = parsed(StartStream, body, "body")
-        resolved = self._catalog.resolve(start.id, start.version, start.profile)
+        resolved = self._catalog().resolve(start.id, start.version, start.profile)
         return resolved, _arguments(resolved, start.arguments, "arguments")
 
     def _answer(self, request: web.Request, session: Session, wait_s: int | None) -> web.Response:
@@ -114,7 +133,7 @@ class StreamApi:
         headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
         if session.state is State.ENDED:
             return json_answer(ended_json(session), status=410, headers=headers)
-        stream = stream_json(session, dialect)
+        stream = stream_json(session, dialect) | token_fields(self._tokens, request, session)
         if session.state is State.READY:
             return json_answer(stream, headers=headers)
         headers |= {"Location": f"{dialect.base}/{session.id}", "Retry-After": str(_POLL_AFTER_S)}
@@ -140,11 +159,3 @@ def _is_meant(session: Session, query: StreamQuery) -> bool:
     if query.from_time is not None and session.created_at < query.from_time.timestamp():
         return False
     return query.to_time is None or session.created_at <= query.to_time.timestamp()
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    key = ", ".join(request.headers.getall("Idempotency-Key", []))
-    if len(key) > _LONGEST_KEY or not key.isascii():
-        text = f"String should have at most {_LONGEST_KEY} characters, all of them ASCII"
-        raise Invalid((Problem(("header", "Idempotency-Key"), text, "string_pattern_mismatch"),))
-    return key or None

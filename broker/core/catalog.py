@@ -22,10 +22,14 @@ DEFAULT_PROFILE = "default"
 UNNAMED_VERSIONS = ("", "default", "latest")
 """What stands for the application's default version, as absence does."""
 
-_SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?",
-    re.ASCII,
+SEMVER_PATTERN = (
+    r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)"
+    r"(?:-((?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*))?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
+"""A version as SemVer 2.0.0 writes it (§ "Is there a suggested regular expression"), in what every engine knows."""
+
+_SEMVER = re.compile(SEMVER_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

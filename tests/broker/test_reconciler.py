@@ -22,6 +22,7 @@ from broker.providers.process import ProcessProvider, ProcessSettings, usual_bac
 from broker.reconciler import Reconciler
 from broker.sessions import Sessions
 from broker.stores.memory import MemoryStore
+from broker.waiting_room import WaitingRoom
 from signaling.errors import TableUnavailable
 from signaling.routes import PortRange
 from signaling.table import MemoryRouteTable
@@ -98,9 +99,9 @@ class ShakyTable(MemoryRouteTable):
         super().__init__()
         self.outage = outage
 
-    async def changes(self) -> AsyncIterator[None]:
-        async for _ in self.outage.cutting(super().changes(), TableUnavailable()):  # type: ignore[arg-type]
-            yield
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        async for ids in self.outage.cutting(super().changes(), TableUnavailable()):  # type: ignore[arg-type]
+            yield ids
 
 
 @asynccontextmanager
@@ -116,10 +117,13 @@ async def broker(
     profile = profile or make_profile(command=(*BACKEND, *arguments))
     store, table = ShakyStore(outage or Outage()), ShakyTable(outage or Outage())
     provider = ProcessProvider(ProcessSettings(usual_backend_host(), end_grace_s=1.0))
-    whole = Broker(store, Sessions(store, table), ReportingRelay(table), profile)
+    catalog, room = catalog or make_catalog(profile), WaitingRoom()
+    whole = Broker(store, Sessions(store, table, catalog=lambda: catalog, room=room), ReportingRelay(table), profile)
     whole.relay.taken |= taken
     tasks = [
-        asyncio.create_task(Reconciler(store, table, {"process": provider}, catalog or make_catalog(profile)).run())
+        asyncio.create_task(
+            Reconciler(store, table, {"process": provider}, lambda: catalog, room=room).run()
+        )
     ]
     if relay:
         tasks.append(asyncio.create_task(whole.relay.run()))
@@ -274,7 +278,13 @@ async def test_a_session_whose_profile_left_the_catalog_ends_and_says_so() -> No
     async with broker(catalog=Catalog({}, {})) as it:
         session = await it.create()
         assert session.end_reason is EndReason.BACKEND_FAILED
-        assert "application" in session.message
+        assert "profile" in session.message
+
+
+async def test_a_session_whose_application_was_deleted_meanwhile_begins_all_the_same() -> None:
+    profile = make_profile(command=BACKEND)
+    async with broker(profile=profile, catalog=Catalog({}, {profile.id: profile})) as it:
+        assert (await it.create()).state is State.READY
 
 
 async def test_a_slot_given_back_serves_the_next_session() -> None:

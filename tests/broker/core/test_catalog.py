@@ -164,14 +164,18 @@ def test_versions_are_ordered_as_semver_has_it() -> None:
     assert sorted(reversed(ASCENDING), key=semver_key) == ASCENDING
 
 
-@pytest.mark.parametrize("text", ["", "1", "1.0", "01.0.0", "1.0.0 ", "v1.0.0", "1.0.0-", "1.0.0\n", "\u0661.0.0"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1.0", "01.0.0", "1.0.0 ", "v1.0.0", "1.0.0-", "1.0.0\n", "\u0661.0.0", "1.0.0-01", "1.0.0+a..b"]
+)
 def test_what_is_no_version_is_told_apart(text: str) -> None:
     assert not is_semver(text)
     with pytest.raises(ValueError, match="no version"):
         semver_key(text)
 
 
-identifiers = st.lists(st.from_regex(r"[0-9A-Za-z-]{1,4}", fullmatch=True), max_size=3)
+identifiers = st.lists(
+    st.from_regex(r"0|[1-9][0-9]{0,2}|[0-9A-Za-z]?[A-Za-z-][0-9A-Za-z-]?", fullmatch=True), max_size=3
+)
 versions = st.builds(
     lambda core, pre: ".".join(map(str, core)) + ("-" + ".".join(pre) if pre else ""),
     st.tuples(*[st.integers(0, 99)] * 3),
