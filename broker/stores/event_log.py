@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from broker.core.events import KEPT_EVENTS, Event, EventDraft
 from broker.stores.base import EventsTrimmed
@@ -39,7 +39,7 @@ class EventLog:
                     follower.give(event, self._buffered)
 
     async def follow(self, after: int, session_id: str | None) -> AsyncGenerator[tuple[Event, ...], None]:
-        """Yield what came after that number, in batches, and then what comes. Raises EventsTrimmed."""
+        """As `Store.events` has it. Raises EventsTrimmed."""
         kept_from = self._events[0].id if self._events else self._last_id + 1
         if not kept_from - 1 <= after <= self._last_id:
             raise EventsTrimmed(f"the events after {after} are not all there any more")
@@ -48,7 +48,7 @@ class EventLog:
         followers = self._followers.setdefault(session_id, set())
         followers.add(follower)
         try:
-            for batch in _batches(known):
+            for batch in _batches(known) or ((),):
                 yield batch
             while True:
                 await follower.news.wait()
@@ -86,6 +86,5 @@ class _Follower:
         return taken
 
 
-def _batches(events: list[Event]) -> Iterator[tuple[Event, ...]]:
-    for start in range(0, len(events), _BATCH):
-        yield tuple(events[start : start + _BATCH])
+def _batches(events: list[Event]) -> Sequence[tuple[Event, ...]]:
+    return [tuple(events[start : start + _BATCH]) for start in range(0, len(events), _BATCH)]

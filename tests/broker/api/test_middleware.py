@@ -20,6 +20,7 @@ def assert_readable(answer: Answer, origin: str) -> None:
         "Authorization",
         "Idempotency-Key",
         "Prefer",
+        "Last-Event-ID",
     }
     exposed = {"Location", "Retry-After", "ETag", "Link", "x-amzn-RequestId"}
     assert listed(answer, "Access-Control-Expose-Headers") == exposed
