@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from broker.admission import AdmissionTokens
 from broker.api.answers import json_answer
 from broker.api.auth import principal_of
 from broker.api.body import headers_of, parsed, path_of, query_of, read_json, require_json
@@ -24,7 +23,6 @@ from broker.api.models import (
 )
 from broker.api.prefer import preferred_wait_s
 from broker.api.representation import ended_json, stream_json
-from broker.api.token import token_fields
 from broker.core.catalog import Catalog, Resolved
 from broker.core.session import EndReason, Session, State
 from broker.errors import Invalid, NotFound
@@ -41,7 +39,6 @@ class StreamApi:
         sessions: Sessions,
         catalog: Callable[[], Catalog],
         dialects: Dialects,
-        tokens: AdmissionTokens,
         *,
         mount: str,
         wait_max_s: float,
@@ -49,7 +46,6 @@ class StreamApi:
         self._sessions = sessions
         self._catalog = catalog
         self._dialects = dialects
-        self._tokens = tokens
         self._mount = mount
         self._wait_max_s = wait_max_s
 
@@ -133,7 +129,7 @@ class StreamApi:
         headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
         if session.state is State.ENDED:
             return json_answer(ended_json(session), status=410, headers=headers)
-        stream = stream_json(session, dialect) | token_fields(self._tokens, request, session)
+        stream = stream_json(session, dialect)
         if session.state is State.READY:
             return json_answer(stream, headers=headers)
         headers |= {"Location": f"{dialect.base}/{session.id}", "Retry-After": str(_POLL_AFTER_S)}
