@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streamer.usd_viewer.sandbox import die_with_parent, limit_resources, read_only
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
+from streamer.usd_viewer.system_calls import refuse_network_and_programs
 
 if TYPE_CHECKING:
     from streamer.usd_viewer.prim_tree import PrimTree
@@ -47,6 +48,7 @@ def main() -> None:
     from streamer.usd_viewer.stage_file import read_stage, write_scene, write_tree
 
     read_only(_needed_folders(request.root))
+    refuse_network_and_programs()
     policy = StagePolicy(request.root, request.stage if request.alone else None)
     total = 0
 

@@ -1,7 +1,7 @@
-"""What a process gives up before it reads a stage: memory, time, files outside some folders, the network.
+"""What a process gives up before it reads a stage: memory, time, files outside some folders, TCP.
 
 Limits hold everywhere on Unix. Landlock adds the rest where the kernel has it (Linux 5.13, see landlock(7)); where it
-has not, the stage policy stands alone.
+has not, the stage policy stands alone. `system_calls` takes away the whole network.
 """
 
 import ctypes

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -115,6 +116,34 @@ def test_loading_can_be_broken_off_from_another_thread(tmp_path: Path) -> None:
     thread.join(5)
     begun.cancel()
     assert refusals == ["its loading was broken off"]
+
+
+def test_the_process_that_reads_knows_no_secret_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PIXELFERRY_CONTROL_TOKEN", "AWS_SECRET_ACCESS_KEY", "PXR_PLUGINPATH_NAME"):
+        monkeypatch.setenv(name, "secret")
+    (tmp_path / "laughs.usda").write_text(nested(9, 10))
+    begun = load(tmp_path)
+
+    def run() -> None:
+        with suppress(StageRefused):
+            begun.run("laughs.usda")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        # Until its own program runs, it is a copy of this process.
+        while not any("streamer.usd_viewer.load_stage" in child.cmdline() for child in psutil.Process().children()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        (child,) = psutil.Process().children()
+        environment, command = child.environ(), child.cmdline()
+    finally:
+        begun.cancel()
+        thread.join()
+    allowed = {"PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT", "PYTHONPATH"}
+    assert set(environment) <= allowed | {"OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"}
+    assert "secret" not in f"{environment} {command}"
 
 
 def test_what_was_broken_off_before_it_began_does_not_begin(tmp_path: Path) -> None:
