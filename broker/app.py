@@ -19,6 +19,7 @@ from broker.api.auth import Audience, audiences_of
 from broker.api.body import MAX_BODY_BYTES
 from broker.api.connection import connections_of, heads_watched
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
+from broker.api.events import EventsApi
 from broker.api.middleware import Gate
 from broker.api.ops import OpsApi
 from broker.api.stream import StreamApi
@@ -27,6 +28,7 @@ from broker.core.catalog import Catalog
 from broker.core.principal import ITSELF, Principal, nobody
 from broker.errors import NotFound, StoreUnavailable
 from broker.live_catalog import LiveCatalog
+from broker.events import Events
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
@@ -97,6 +99,7 @@ class Broker:
             audiences=audiences_of([*operations, *pages], Audience.EVERYONE),
         )
         application = web.Application(middlewares=[heads_watched(), gate.middleware()], client_max_size=MAX_BODY_BYTES)
+        application.on_response_prepare.append(gate.prepare)
         dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
         for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
             api = StreamApi(self._sessions, self._catalog, dialects, mount=mount, wait_max_s=settings.wait_max_s)
@@ -105,6 +108,9 @@ class Broker:
             application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
             if settings.edit_applications:
                 application.add_routes(ApplicationEditApi(self._catalog, mount=mount).routes())
+        events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
+        application.add_routes(events.routes())
+        application.on_shutdown.append(events.stop)
         application.add_routes([*operations, *pages])
         return application
 

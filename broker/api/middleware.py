@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Authorization, Idempotency-Key, Prefer",
+    "Access-Control-Allow-Headers": "Content-Type, Authorization, Idempotency-Key, Prefer, Last-Event-ID",
     "Access-Control-Expose-Headers": "Location, Retry-After, ETag, Link, x-amzn-RequestId",
     "Access-Control-Max-Age": "600",
 }
@@ -30,6 +30,7 @@ _ALWAYS = {
 }
 
 
+_ADMITTED_ORIGIN = web.RequestKey("admitted_origin", str)
 _USUAL = Facade("", answer_to, answer_to_http)
 
 
@@ -60,11 +61,15 @@ class Gate:
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
             origin = self._admitted_origin(request)
-            response = self._refused(request, origin) or await self._answered(request, handler)
-            _add_headers(response, origin)
-            return response
+            if origin is not None:
+                request[_ADMITTED_ORIGIN] = origin
+            return self._refused(request, origin) or await self._answered(request, handler)
 
         return gate
+
+    async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Add the headers that every answer carries: aiohttp's on_response_prepare, so that streams get them too."""
+        _add_headers(response, request.get(_ADMITTED_ORIGIN))
 
     def _refused(self, request: web.Request, origin: str | None) -> web.Response | None:
         """The answer to what may not pass, or needs no handler; None for the rest."""
@@ -126,6 +131,7 @@ def _route_of(request: web.Request) -> str:
 def _add_headers(response: web.StreamResponse, origin: str | None) -> None:
     for name, value in _ALWAYS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "pixelferry"
     response.headers.add("Vary", "Origin")
     if origin is not None:
         response.headers["Access-Control-Allow-Origin"] = origin

@@ -64,7 +64,8 @@ class Store(Protocol):
         """The number of the last event; 0 or more, and below that of every event to come, over restarts too."""
 
     def events(self, after: int, *, session_id: str | None = None) -> AsyncGenerator[tuple[Event, ...], None]:
-        """Yield the events after that number (of all sessions or of one) in batches, in order, as they come.
+        """Yield the events after that number, of all sessions or of one, in batches, in order: first at once those that
+        are there (the first batch may be empty), then those that come.
 
         None is missed nor told twice. Raises EventsTrimmed where that cannot be held: the number is not of this
         store, so many came since that the first were trimmed, or the follower took them too slowly. To be closed.
