@@ -4,6 +4,8 @@
   3 Mbit/s (H.264). A fed sender sends payloads that were encoded elsewhere, once for several viewers, and tells what
   the receiver reports. RTP, RTCP, retransmission and SRTP stay aiortc's.
 - `remember`: its history for retransmissions holds 128 packets, an eighth of a second at 12 Mbit/s.
+- `show_at_once`: its video asks receivers for no playout delay, so that a browser does not hold frames back to smooth
+  their rhythm, which costs one or two frame times.
 - `ice_agents`: the ICE agents of a peer connection, which it shows to nobody, so that they can share one media port.
 - `packetize_h264`, `packetize_vp8`: RTP payloads of an encoded frame (RFC 6184, RFC 7741).
 """
@@ -15,9 +17,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aioice import Connection
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RTCRtpSender, rtcrtpsender
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RTCRtpSender, rtcrtpsender, rtp
+from aiortc.codecs import HEADER_EXTENSIONS
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtcrtpsender import RTCEncodedFrame
 from aiortc.rtp import (
     RTCP_PSFB_APP,
@@ -34,6 +38,9 @@ _HISTORY_S = 1.0
 _LEAST_HISTORY = 1024
 _MOST_HISTORY = 16384
 _LOSS_UNIT = 256
+_PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+_NO_DELAY = bytes(3)
+"""Least and most delay, 12 bits each: both 0, for which receivers show a frame as soon as it is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,33 @@ def history_size(ceiling_bps: int) -> int:
 def remember(ceiling_bps: int) -> None:
     """Make the senders of this process remember what they sent within a second at most."""
     rtcrtpsender.RTP_HISTORY_SIZE = history_size(ceiling_bps)  # type: ignore[attr-defined]
+
+
+def show_at_once() -> None:
+    """Make the video senders of this process ask for no playout delay, where the offer knows the extension."""
+    if rtp.HeaderExtensionsMap is _AtOnce:
+        return
+    rtp.HeaderExtensionsMap = _AtOnce  # type: ignore[misc]
+    own_id = 1 + max(extension.id for kind in HEADER_EXTENSIONS.values() for extension in kind)
+    HEADER_EXTENSIONS["video"].append(RTCRtpHeaderExtensionParameters(id=own_id, uri=_PLAYOUT_DELAY))
+
+
+class _AtOnce(rtp.HeaderExtensionsMap):
+    def __init__(self) -> None:
+        super().__init__()
+        self._playout_delay: int | None = None
+
+    def configure(self, parameters: RTCRtpParameters) -> None:
+        super().configure(parameters)
+        ids = {extension.uri: extension.id for extension in parameters.headerExtensions}
+        self._playout_delay = ids.get(_PLAYOUT_DELAY, self._playout_delay)
+
+    def set(self, values: rtp.HeaderExtensions) -> tuple[int, bytes]:
+        profile, packed = super().set(values)
+        if self._playout_delay is None:
+            return profile, packed
+        others = rtp.unpack_header_extensions(profile, packed)
+        return rtp.pack_header_extensions([*others, (self._playout_delay, _NO_DELAY)])
 
 
 def ice_agents(peer: RTCPeerConnection) -> list[Connection]:

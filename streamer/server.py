@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from streamer import hardware
-from streamer.aiortc_patch import remember
+from streamer.aiortc_patch import remember, show_at_once
 from streamer.control import Control
 from streamer.encodings import BestEncoders
 from streamer.ending import SHUTTING_DOWN, Ending
@@ -74,6 +74,7 @@ class StreamServer:
         """Bind and serve. Raises PortTaken, OSError."""
         settings = self._settings
         remember(settings.bitrates_for(settings.video).ceiling)
+        show_at_once()
         self._failure = asyncio.get_running_loop().create_future()
         self._open_media()
         self._session = BackendSession(self._application, settings, on_fatal=self._fail)

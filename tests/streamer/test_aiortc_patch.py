@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from importlib.metadata import version
 
 import pytest
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, rtcrtpsender
-from aiortc.codecs import CODECS, h264, vpx
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCRtpSender, rtcrtpsender, rtp
+from aiortc.codecs import CODECS, HEADER_EXTENSIONS, h264, vpx
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcrtpparameters import RTCRtpSendParameters
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpSendParameters
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_PLI,
@@ -31,15 +31,21 @@ from streamer.aiortc_patch import (
     packetize_h264,
     packetize_vp8,
     remember,
+    show_at_once,
 )
 from tests.streamer.waiting import until
+
+PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
     before = rtcrtpsender.RTP_HISTORY_SIZE  # type: ignore[attr-defined]
+    of_video, of_packets = list(HEADER_EXTENSIONS["video"]), rtp.HeaderExtensionsMap
     yield
     rtcrtpsender.RTP_HISTORY_SIZE = before  # type: ignore[attr-defined]
+    HEADER_EXTENSIONS["video"][:] = of_video
+    rtp.HeaderExtensionsMap = of_packets  # type: ignore[misc]
 
 
 class Source:
@@ -198,3 +204,41 @@ async def test_bundle_has_one_ice_agent_whatever_its_m_lines() -> None:
     peer.createDataChannel("messages")
     assert len(ice_agents(peer)) == 1
     await peer.close()
+
+
+async def sent_with(extensions: list[RTCRtpHeaderExtensionParameters]) -> list[bytes]:
+    """One frame, as a sender sends it that negotiated these header extensions."""
+    transport, track = Transport(), FedTrack("video")
+    sender = RTCRtpSender(track, transport)  # type: ignore[arg-type]
+    feed(sender, Source([Payloads([b"one"], 3000)]))
+    codecs = [known for known in CODECS["video"] if known.name == "VP8"]
+    await sender.send(RTCRtpSendParameters(codecs=codecs, headerExtensions=extensions))
+    await until(lambda: track.readyState == "ended")
+    await sender.stop()
+    return [data for data in transport.sent if data[1] & 127 < 72 or data[1] & 127 > 79]
+
+
+async def test_video_asks_for_no_playout_delay_where_that_was_negotiated() -> None:
+    agreed = [RTCRtpHeaderExtensionParameters(id=9, uri=PLAYOUT_DELAY)]
+    (unpatched,) = await sent_with(agreed)
+    assert unpatched[0] & 0x10 == 0, "aiortc sends the extension by itself: the patch can go"
+    show_at_once()
+    show_at_once()
+    (packet,) = await sent_with(agreed)
+    assert packet[0] & 0x10 and packet[12:20] == b"\xbe\xde\0\1" + bytes([9 << 4 | 2, 0, 0, 0])
+    (silent,) = await sent_with([])
+    assert silent[0] & 0x10 == 0
+
+
+async def test_the_playout_delay_is_agreed_on_for_video_with_an_offer_that_has_it() -> None:
+    show_at_once()
+    offering, answering = RTCPeerConnection(), RTCPeerConnection()
+    for kind in ("audio", "video"):
+        offering.addTransceiver(kind, direction="recvonly")
+        answering.addTrack(FedTrack(kind))
+    await offering.setLocalDescription(await offering.createOffer())
+    await answering.setRemoteDescription(offering.localDescription)
+    answer = (await answering.createAnswer()).sdp
+    assert answer.count(PLAYOUT_DELAY) == 1 and PLAYOUT_DELAY in answer.partition("m=video")[2]
+    await offering.close()
+    await answering.close()
