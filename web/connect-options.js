@@ -13,6 +13,8 @@ import { StreamError } from "./stream-error.js";
  * @property {boolean} [secure]  use wss; by default as the page itself was loaded
  * @property {{width: number, height: number, fps?: number}} [video]  a wish
  * @property {HTMLVideoElement} [videoElement]  shows the picture and takes input
+ * @property {boolean} [audio]  whether to listen as well (default false); the element starts muted, since browsers play
+ *   sound after a gesture of the user only: set `videoElement.muted = false` in its handler
  * @property {boolean} [input]  whether input is captured from the video element (default true)
  * @property {AbortSignal} [signal]  ends the attempt, and the stream
  * @property {number} [timeoutMs]

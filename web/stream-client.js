@@ -203,6 +203,9 @@ export class StreamConnection extends EventTarget {
   async #offer() {
     const { receiver } = this.#peer.addTransceiver("video", { direction: "recvonly" });
     showAtOnce(receiver);
+    if (this.#options.audio) {
+      this.#peer.addTransceiver("audio", { direction: "recvonly" });
+    }
     await this.#peer.setLocalDescription();
     this.#tell({ type: "offer", sdp: this.#peer.localDescription?.sdp, video: this.#options.video });
   }
@@ -217,7 +220,7 @@ export class StreamConnection extends EventTarget {
   #show(track) {
     this.stream.addTrack(track);
     const element = this.#options.videoElement;
-    if (element === undefined) {
+    if (element === undefined || track.kind !== "video") {
       return;
     }
     element.srcObject = this.stream;

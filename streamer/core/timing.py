@@ -6,7 +6,7 @@ import math
 
 KEY_FRAME_INTERVAL_S = 0.5
 _SETTLE_S = 0.5
-_STILL_INTERVAL_S = 0.5
+_STILL_INTERVAL_S = 0.2
 
 
 class KeyFrameGate:

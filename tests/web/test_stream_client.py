@@ -18,6 +18,7 @@ from streamer.input import Blur, InputEvent, Key, PointerButton, PointerMove, Wh
 from streamer.server import StreamServer
 from streamer.settings import StreamSettings
 from streamer.source import Frame, JsonObject, Outbox, VideoFormat
+from streamer.test_pattern import TestPattern
 from tests.system.browser import FLAGS, chromium_path
 from tests.system.conftest import absent
 
@@ -36,9 +37,41 @@ CONNECT = """async (options) => {
         return { code: error.code, message: error.message, mayReconnect: error.mayReconnect };
     }
     for (const type of ["message", "notice", "error", "end"])
-        stream.addEventListener(type, ({ detail }) => heard.push([type, detail.code ?? detail]));
+        stream.addEventListener(type, ({ detail }) => {
+            if (detail.eventType !== "videoDelivered") heard.push([type, detail.code ?? detail]);
+        });
     await new Promise((resolve) => stream.addEventListener("firstframe", resolve));
     return { width: videoElement.videoWidth, remote: (await stream.stats()).remoteAddress };
+}"""
+LISTEN = """async () => {
+    const context = new AudioContext();
+    await context.resume();
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(document.querySelector("video").srcObject).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    let loudest = 0;
+    for (const start = performance.now(); performance.now() - start < 6000 && loudest < 0.02; ) {
+        analyser.getFloatTimeDomainData(samples);
+        loudest = Math.max(loudest, ...samples);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return { muted: document.querySelector("video").muted, loudest };
+}"""
+TIME = """async () => {
+    const shown = new Set();
+    const video = document.querySelector("video");
+    const note = (now, { rtpTimestamp }) => { shown.add(rtpTimestamp); video.requestVideoFrameCallback(note); };
+    video.requestVideoFrameCallback(note);
+    stream.sendMessage("frameTimings", { enabled: true });
+    const sent = [];
+    await new Promise((resolve) => stream.addEventListener("message", ({ detail }) => {
+        if (detail.eventType === "frameTimings" && sent.push(...detail.payload.frames) > 60) resolve();
+    }));
+    stream.sendInput({ event: "keydown", code: "KeyA", key: "a", repeat: false, modifiers: 0 });
+    await new Promise((resolve) => stream.addEventListener("message", ({ detail }) => {
+        if (detail.eventType === "frameTimings" && detail.payload.frames.some(({ input }) => input === 0)) resolve();
+    }));
+    return { sent: sent.length, known: sent.filter(({ rtp }) => shown.has(rtp)).length, shown: shown.size };
 }"""
 PAGE = """<!doctype html><style>body { margin: 0 } video { display: block; width: 640px; height: 360px }</style>
 <link rel="icon" href="data:,"><video></video>"""
@@ -91,14 +124,14 @@ class OtherPort(asyncio.DatagramProtocol):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    application: Recorder
+    application: Recorder | TestPattern
     signaling_port: int
     media_port: int
 
 
 @asynccontextmanager
-async def running_backend() -> AsyncIterator[Backend]:
-    application = Recorder()
+async def running_backend(application: Recorder | TestPattern | None = None) -> AsyncIterator[Backend]:
+    application = application or Recorder()
     server = StreamServer(
         application, StreamSettings(signaling_port=0, media_port=0, video=VideoFormat(320, 180, 30), close_timeout_s=1)
     )
@@ -160,8 +193,9 @@ async def eventually(page: Page, expression: str) -> None:
     await page.wait_for_function(expression, timeout=10_000)
 
 
-async def heard_by(application: Recorder, kind: type[Heard], count: int = 1) -> list[Heard]:
+async def heard_by(application: object, kind: type[Heard], count: int = 1) -> list[Heard]:
     """So many events of that kind; those of other kinds may come between, as moves do."""
+    assert isinstance(application, Recorder)
     async with asyncio.timeout(10):
         while True:
             heard: list[Heard] = [event for event in application.inputs if isinstance(event, kind)]
@@ -233,6 +267,24 @@ async def test_messages_notices_and_leaving_are_events() -> None:
         ]
         again = await page.evaluate(CONNECT, ports)
         assert again["width"] == 320, "who left can come back"
+
+
+async def test_sound_is_heard_by_a_page_that_asks_for_it() -> None:
+    async with running_backend(TestPattern()) as backend, running_page() as (page, _):
+        ports = {"signalingPort": backend.signaling_port, "mediaPort": backend.media_port}
+        await page.evaluate(CONNECT, ports | {"audio": True})
+        await page.mouse.click(10, 10)
+        heard = await page.evaluate(LISTEN)
+        assert heard["muted"], "a browser plays no sound before a gesture, and then no picture either"
+        assert heard["loudest"] >= 0.02
+
+
+async def test_page_finds_its_frames_among_the_backends_timings() -> None:
+    async with running_backend(TestPattern()) as backend, running_page() as (page, _):
+        ports = {"signalingPort": backend.signaling_port, "mediaPort": backend.media_port}
+        await page.evaluate(CONNECT, ports)
+        found = await page.evaluate(TIME)
+        assert found["known"] > found["sent"] / 3, found
 
 
 async def test_close_codes_are_told_apart() -> None:
