@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from pxr import Usd, UsdGeom
 
 from streamer.usd_viewer.scene import Doubles, Timeline
@@ -41,7 +42,9 @@ class MovingPrims:
     frames: Frames
     _anchors: dict[str, str] = field(default_factory=dict)
     _prims: dict[str, Usd.Prim] = field(default_factory=dict)
+    _shown: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     _deformed: int = 0
+    _changes: bool = False
 
     def anchor(self, prim: Usd.Prim) -> str:
         """The nearest prim, from this one up, whose own transform changes over time: this one keeps its place in it.
@@ -62,6 +65,36 @@ class MovingPrims:
                 self._anchors[key] = self.anchor(prim.GetParent())
         return self._anchors[key]
 
+    def shown(self, prim: Usd.Prim) -> NDArray[np.bool_]:
+        """(frames,) when a prim is to be seen, itself and all above it; (0,) for what is so always."""
+        if not self.frames.times or prim.IsPseudoRoot():
+            return np.empty(0, np.bool_)
+        key = str(prim.GetPath())
+        if key not in self._shown:
+            above = self.shown(prim.GetParent())
+            attribute = UsdGeom.Imageable(prim).GetVisibilityAttr() if prim.IsA(UsdGeom.Imageable) else None
+            if attribute and attribute.ValueMightBeTimeVarying():
+                self._changes = True
+                seen = [attribute.Get(Usd.TimeCode(time)) != UsdGeom.Tokens.invisible for time in self.frames.times]
+                above = both_shown(above, np.array(seen))
+            self._shown[key] = above
+        return self._shown[key]
+
+    def worlds(self, prim: Usd.Prim) -> Doubles | None:
+        """(frames, 4, 4) of a prim's world transform; None for one that nothing moves."""
+        if not self.anchor(prim):
+            return None
+        transforms = UsdGeom.XformCache()
+        baked = np.empty((len(self.frames.times), 4, 4))
+        for number, time in enumerate(self.frames.times):
+            transforms.SetTime(Usd.TimeCode(time))
+            baked[number] = np.array(transforms.GetLocalToWorldTransform(prim))
+        return baked
+
+    def note_change(self) -> None:
+        """Say that something else changes over time."""
+        self._changes = True
+
     def tracks(self) -> dict[str, Doubles]:
         """(frames, 4, 4) of each anchor's world transform; those that cannot be undone are left out."""
         baked = {path: np.empty((len(self.frames.times), 4, 4)) for path in self._prims}
@@ -73,7 +106,7 @@ class MovingPrims:
 
     def timeline(self) -> Timeline:
         """What there is to play."""
-        if not self._prims and not self._deformed:
+        if not self._prims and not self._deformed and not self._changes:
             return Timeline()
         return Timeline(len(self.frames.times), self.frames.frames_per_second)
 
@@ -83,6 +116,14 @@ class MovingPrims:
             return False
         self._deformed += numbers
         return True
+
+
+def both_shown(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """When both are to be seen; (0,) stands for always."""
+    if not len(one) or not len(other):
+        return one if len(one) else other
+    both: NDArray[np.bool_] = one & other
+    return both
 
 
 def _usable(track: Doubles) -> bool:

@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamer.usd_viewer.camera import Bounds
-from streamer.usd_viewer.scene import Batch, Bytes, Doubles, Integers, Kind, Surface
+from streamer.usd_viewer.parts import copied, copied_normals
+from streamer.usd_viewer.scene import Batch, Bytes, Doubles, Floats, Integers, Kind, Surface
 from streamer.usd_viewer.shading_normals import flat_normals, unit
 from streamer.usd_viewer.shapes import Shape
 
@@ -32,14 +34,12 @@ class Placement:
     """What it moves with; empty where it stands still."""
     owner: int = 0
     """Number of the prim's path."""
+    frames: Doubles | None = None
+    """(frames, copies, 4, 4) where it stands many times over and anew in each; a matrix of zeros for none"""
+    shown: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """(frames,) when it is to be seen, or (0,) for always"""
     deformation: Doubles | None = None
     """(frames, points of the mesh, 3) where it changes its shape"""
-
-
-def to_srgb(linear: Doubles) -> Doubles:
-    """Display-referred colour of linear colour, both 0 to 1."""
-    encoded: Doubles = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.power(linear, 1 / 2.4) - 0.055)
-    return encoded
 
 
 def outline_of(batches: Iterable[Batch]) -> Doubles:
@@ -58,6 +58,11 @@ def _over_time(batch: Batch) -> Iterator[Doubles]:
         for number in np.unique(np.linspace(0, len(batch.point_frames) - 1, _TIMES).astype(int)):
             matrix = batch.transforms[number]
             yield batch.point_frames[number].astype(np.float64) @ matrix[:3, :3] + matrix[3, :3]
+    elif len(batch.copies):
+        outermost = _farthest(batch.points.astype(np.float64)).astype(np.float32)
+        for number in np.unique(np.linspace(0, len(batch.copies) - 1, _TIMES).astype(int)):
+            alive = batch.copies[number][batch.copies[number][:, 3, 3] != 0]
+            yield copied(outermost, alive).astype(np.float64)
     elif len(batch.transforms):
         points = _farthest(batch.points.astype(np.float64))
         for number in np.unique(np.linspace(0, len(batch.transforms) - 1, _TIMES).astype(int)):
@@ -89,11 +94,15 @@ def bounds_of(placements: Iterable[Placement]) -> Bounds | None:
     lows, highs = [], []
     for placement in placements:
         used = placement.shape.points[np.unique(placement.elements)]
-        if not len(used) or not len(placement.matrices):
+        matrices = placement.matrices
+        if not len(matrices) and placement.frames is not None:
+            # Nothing stands there at the start, yet something will.
+            matrices = placement.frames[placement.frames[..., 3, 3] != 0]
+        if not len(used) or not len(matrices):
             continue
         box = np.stack([used.min(axis=0), used.max(axis=0)])
         corners = np.array([[box[x, 0], box[y, 1], box[z, 2]] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
-        placed = corners @ placement.matrices[:, :3, :3] + placement.matrices[:, None, 3, :3]
+        placed = corners @ matrices[:, :3, :3] + matrices[:, None, 3, :3]
         lows.append(placed.min(axis=(0, 1)))
         highs.append(placed.max(axis=(0, 1)))
     if not lows:
@@ -110,23 +119,27 @@ def gather(
     Args:
         tracks: (frames, 4, 4) world transforms of what things move with.
     """
-    joined: defaultdict[tuple[Kind, Surface, str], list[Batch]] = defaultdict(list)
-    deforming: list[Batch] = []
+    joined: defaultdict[tuple[Kind, Surface, str, bytes], list[Batch]] = defaultdict(list)
+    alone: list[Batch] = []
     room, left_out = MAX_ELEMENTS, 0
     for placement in placements:
         each = max(len(placement.elements), 1)
-        drawn = min(len(placement.matrices), room // each)
-        left_out += (len(placement.matrices) - drawn) * each
+        copies = len(placement.matrices) if placement.frames is None else placement.frames.shape[1]
+        drawn = min(copies, room // each)
+        left_out += (copies - drawn) * each
         room -= drawn * each
         if drawn == 0 or not len(placement.elements):
             continue
         track = tracks.get(placement.anchor)
-        if placement.deformation is not None:
-            deforming.append(_deforming(placement, placement.deformation, track, origin))
+        if placement.frames is not None:
+            alone.append(_copied(placement, placement.frames[:, :drawn], origin))
+        elif placement.deformation is not None:
+            alone.append(_deforming(placement, placement.deformation, track, origin))
         else:
-            key = (placement.shape.kind, placement.surface, "" if track is None else placement.anchor)
+            anchor = "" if track is None else placement.anchor
+            key = (placement.shape.kind, placement.surface, anchor, placement.shown.tobytes())
             joined[key].append(_rigid(placement, placement.matrices[:drawn], track, origin))
-    batches = [_joined(parts) for parts in joined.values()] + deforming
+    batches = [_joined(parts) for parts in joined.values()] + alone
     return tuple(sorted(batches, key=lambda batch: batch.surface.translucent)), left_out
 
 
@@ -147,13 +160,33 @@ def _rigid(placement: Placement, matrices: Doubles, track: Doubles | None, origi
         surface=placement.surface,
         points=points.reshape(-1, 3).astype(np.float32),
         elements=copies.reshape(-1, elements.shape[1]),
-        normals=_placed_normals(shape.normals[used], matrices) if len(shape.normals) else np.empty((0, 3), np.float32),
+        normals=copied_normals(_normals(shape, used), matrices.astype(np.float32)),
         colors=np.tile(placement.colors[used], (drawn, 1)),
         uvs=np.tile(placement.uvs[used] if len(placement.uvs) else placement.uvs, (drawn, 1)).astype(np.float32),
         transforms=np.empty((0, 4, 4)) if track is None else track @ _shift(origin),
         point_frames=np.empty((0, drawn * count, 3), np.float32),
         normal_frames=np.empty((0, drawn * count, 3), np.float32),
         runs=_run(placement),
+        shown=placement.shown,
+    )
+
+
+def _copied(placement: Placement, frames: Doubles, origin: Doubles) -> Batch:
+    shape, used, elements = _used(placement)
+    return Batch(
+        kind=shape.kind,
+        surface=placement.surface,
+        points=shape.points[used].astype(np.float32),
+        elements=elements,
+        normals=_normals(shape, used),
+        colors=placement.colors[used],
+        uvs=(placement.uvs[used] if len(placement.uvs) else placement.uvs).astype(np.float32),
+        transforms=np.empty((0, 4, 4)),
+        point_frames=np.empty((0, len(used), 3), np.float32),
+        normal_frames=np.empty((0, len(used), 3), np.float32),
+        runs=_run(placement),
+        copies=np.where((frames[..., 3, 3] != 0)[..., None, None], frames @ _shift(origin), 0.0).astype(np.float32),
+        shown=placement.shown,
     )
 
 
@@ -168,18 +201,23 @@ def _deforming(placement: Placement, deformation: Doubles, track: Doubles | None
         surface=placement.surface,
         points=shape.points[used].astype(np.float32),
         elements=elements,
-        normals=(shape.normals[used] if len(shape.normals) else shape.normals).astype(np.float32),
+        normals=_normals(shape, used),
         colors=placement.colors[used],
         uvs=(placement.uvs[used] if len(placement.uvs) else placement.uvs).astype(np.float32),
         transforms=transforms,
         point_frames=point_frames.astype(np.float32),
         normal_frames=_normal_frames(point_frames, elements).astype(np.float32),
         runs=_run(placement),
+        shown=placement.shown,
     )
 
 
 def _run(placement: Placement) -> Integers:
     return np.array([[0, placement.owner]], np.int32)
+
+
+def _normals(shape: Shape, used: Integers) -> Floats:
+    return (shape.normals[used] if len(shape.normals) else shape.normals).astype(np.float32)
 
 
 def _shift(origin: Doubles) -> Doubles:
@@ -193,13 +231,6 @@ def _used(placement: Placement) -> tuple[Shape, Integers, Integers]:
     """The points that the part needs, and its elements over those."""
     used, elements = np.unique(placement.elements, return_inverse=True)
     return placement.shape, used, elements.reshape(placement.elements.shape).astype(np.int32)
-
-
-def _placed_normals(normals: Doubles, matrices: Doubles) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    linear = matrices[:, :3, :3]
-    singular = np.abs(np.linalg.det(linear)) < 1e-30
-    cofactors = np.linalg.inv(np.where(singular[:, None, None], np.eye(3), linear)).transpose(0, 2, 1)
-    return unit(normals @ cofactors).reshape(-1, 3).astype(np.float32)
 
 
 def _normal_frames(point_frames: Doubles, elements: Integers) -> Doubles:
@@ -232,6 +263,7 @@ def _joined(parts: list[Batch]) -> Batch:
         transforms=parts[0].transforms,
         point_frames=np.empty((0, len(points), 3), np.float32),
         normal_frames=np.empty((0, len(points), 3), np.float32),
+        shown=parts[0].shown,
         runs=np.concatenate(
             [part.runs + np.array([first, 0]) for part, first in zip(parts, firsts, strict=True)]
         ).astype(np.int32),

@@ -14,6 +14,8 @@ from streamer.usd_viewer.triangulation import triangulate
 MAX_CORNERS = 30_000_000
 _STEPS = 8
 """Line segments per piece of a cubic curve."""
+_MOST_PRIMVARS = 4
+_TINT_TYPES = ("color3f[]", "color3d[]", "color3h[]")
 _UV_TYPES = ("texCoord2f[]", "texCoord2d[]", "texCoord2h[]", "float2[]", "double2[]", "half2[]")
 
 
@@ -48,8 +50,9 @@ def read_mesh(prim: Usd.Prim, time: Usd.TimeCode) -> Shape:
     positions = domains["vertex"]
     normals = _mesh_normals(mesh, points, positions.reshape(-1, 3), domains, time)
     colors = display_colors(prim, domains, time)
-    uvs = _texture_coordinates(prim, domains, time)
-    attributes = [normals, *([colors] if colors is not None else []), *uvs.values()]
+    uvs = _primvars(prim, domains, time, _UV_TYPES, 2)
+    tints = _primvars(prim, domains, time, _TINT_TYPES, 3)
+    attributes = [normals, *([colors] if colors is not None else []), *uvs.values(), *tints.values()]
     first, inverse = weld(positions, np.concatenate(attributes, axis=1))
     return Shape(
         Kind.SURFACE,
@@ -58,6 +61,7 @@ def read_mesh(prim: Usd.Prim, time: Usd.TimeCode) -> Shape:
         normals[first],
         colors=None if colors is None else colors[first],
         uvs={name: values[first] for name, values in uvs.items()},
+        tints={name: np.clip(values[first], 0.0, 1.0) for name, values in tints.items()},
         faces=faces,
         sources=positions[first],
     )
@@ -126,13 +130,17 @@ def _mesh_normals(
     return smooth_normals(points, triangles).reshape(-1, 3)
 
 
-def _texture_coordinates(prim: Usd.Prim, domains: Mapping[str, Integers], time: Usd.TimeCode) -> dict[str, Doubles]:
+def _primvars(
+    prim: Usd.Prim, domains: Mapping[str, Integers], time: Usd.TimeCode, types: tuple[str, ...], width: int
+) -> dict[str, Doubles]:
+    """At every corner, the prim's first primvars of these types, display colour apart."""
     found: dict[str, Doubles] = {}
     for primvar in UsdGeom.PrimvarsAPI(prim).FindPrimvarsWithInheritance():
-        if str(primvar.GetTypeName()) in _UV_TYPES and len(found) < 4:
-            values = _spread(primvar, domains, time, 2)
+        name = str(primvar.GetPrimvarName())
+        if str(primvar.GetTypeName()) in types and name != "displayColor" and len(found) < _MOST_PRIMVARS:
+            values = _spread(primvar, domains, time, width)
             if values is not None:
-                found[str(primvar.GetPrimvarName())] = values
+                found[name] = values
     return found
 
 

@@ -36,7 +36,7 @@ class Marker:
             self._renderer.RemoveActor(actor.actor)
             actor.actor.ReleaseGraphicsResources(self._window)
         parts = parts_under(scene, paths) if scene is not None else []
-        self._actors = [BatchActor(part, [], plain=True) for part in parts]
+        self._actors = [BatchActor(part) for part in parts]
         for actor in self._actors:
             self._renderer.AddActor(actor.actor)
 

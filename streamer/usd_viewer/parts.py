@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamer.usd_viewer.camera import Bounds
-from streamer.usd_viewer.scene import Batch, Doubles, Integers, Scene
+from streamer.usd_viewer.scene import Batch, Doubles, Floats, Integers, Scene
+from streamer.usd_viewer.shading_normals import unit
 
 
 def owner_of(batch: Batch, element: int) -> int:
@@ -62,11 +63,52 @@ def _upward(path: str) -> Iterable[str]:
     yield path
 
 
+def reach_of(scene: Scene) -> Bounds:
+    """A box that holds the scene in all of its frames."""
+    lows, highs = [np.array(scene.bounds.low)], [np.array(scene.bounds.high)]
+    for batch in scene.batches:
+        shapes = batch.point_frames if len(batch.point_frames) else batch.points[None]
+        matrices = batch.copies.reshape(-1, 4, 4) if len(batch.copies) else batch.transforms
+        matrices = matrices[matrices[:, 3, 3] != 0]
+        if not len(matrices) or not shapes.size:
+            continue
+        box = np.stack([shapes.min(axis=(0, 1)), shapes.max(axis=(0, 1))])
+        corners = np.array([[box[x, 0], box[y, 1], box[z, 2]] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+        placed = corners @ matrices[:, :3, :3] + matrices[:, None, 3, :3]
+        lows.append(placed.min(axis=(0, 1)))
+        highs.append(placed.max(axis=(0, 1)))
+    low, high = np.min(lows, axis=0).tolist(), np.max(highs, axis=0).tolist()
+    return Bounds((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
+def copied(points: Floats, matrices: Floats) -> Floats:
+    """(copies * n, 3) points as each matrix places them; one of zeros has all its points in one place, unseen."""
+    linear, shift = matrices[:, :3, :3], matrices[:, None, 3, :3]
+    placed: Floats = (points @ linear + shift).astype(np.float32)
+    alive = matrices[:, 3, 3] != 0
+    if not alive.all():
+        placed[~alive] = placed[alive][0, 0] if alive.any() else 0.0
+    return placed.reshape(-1, 3)
+
+
+def copied_normals(normals: Floats, matrices: Floats) -> Floats:
+    """(copies * n, 3) normals beside `copied` points."""
+    if not len(normals):
+        return normals
+    linear = matrices[:, :3, :3].astype(np.float64)
+    singular = np.abs(np.linalg.det(linear)) < 1e-30
+    cofactors = np.linalg.inv(np.where(singular[:, None, None], np.eye(3), linear)).transpose(0, 2, 1)
+    return unit(normals @ cofactors).reshape(-1, 3).astype(np.float32)
+
+
 def _points(batch: Batch, frame: int) -> Doubles:
     """The points that the batch's elements use, where they are in a frame."""
     used = np.unique(batch.elements)
     shown = batch.point_frames[min(frame, len(batch.point_frames) - 1)] if len(batch.point_frames) else batch.points
     points: Doubles = shown[used].astype(np.float64)
+    if len(batch.copies):
+        matrices = batch.copies[min(frame, len(batch.copies) - 1)]
+        points = copied(shown[used], matrices[matrices[:, 3, 3] != 0]).astype(np.float64)
     if len(batch.transforms):
         matrix = batch.transforms[min(frame, len(batch.transforms) - 1)]
         points = points @ matrix[:3, :3] + matrix[3, :3]

@@ -9,9 +9,9 @@ from vtkmodules.vtkCommonDataModel import vtkDataObject, vtkSelection, vtkSelect
 from vtkmodules.vtkRenderingCore import vtkLight, vtkRenderer
 from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow, vtkOpenGLHardwareSelector
 
-from streamer.usd_viewer.actors import SceneActors, gradient
-from streamer.usd_viewer.backdrop import BOTTOM, TOP
-from streamer.usd_viewer.camera import Bounds, Camera, clipping, dot
+from streamer.usd_viewer.actors import SceneActors, View
+from streamer.usd_viewer.background import Background, environment_texture
+from streamer.usd_viewer.camera import Bounds, Camera, clipping
 from streamer.usd_viewer.caption import Caption
 from streamer.usd_viewer.egl import require_egl
 from streamer.usd_viewer.marking import Marker, paint_rim
@@ -49,9 +49,8 @@ class Renderer:
         self._edges_only = False
         self._outlined: tuple[str, ...] = ()
         self._marker = Marker(self._window, self._renderer.GetActiveCamera())
-        self._background = gradient(TOP, BOTTOM)
-        self._background.PickableOff()
-        self._renderer.AddActor(self._background)
+        self._background = Background()
+        self._renderer.AddActor(self._background.actor)
         self._caption = Caption(self._renderer)
         self.software = self._is_software()
         # Order-independent translucency costs two more full-screen passes.
@@ -61,13 +60,17 @@ class Renderer:
         """Draw this scene from now on, or none."""
         if self._actors is not None:
             self._actors.remove()
-        self._actors = SceneActors(scene, self._renderer) if scene is not None else None
+        environment = scene.lighting.environment if scene is not None else None
+        texture = environment_texture(environment) if environment is not None else None
+        self._actors = SceneActors(scene, self._renderer, texture) if scene is not None else None
         self._scene, self._frame = scene, 0
         self.wireframe(self._edges_only)
         self.outline(())
         # Drawn last, the background costs only the pixels that nothing else covers.
-        self._renderer.RemoveActor(self._background)
-        self._renderer.AddActor(self._background)
+        self._renderer.RemoveActor(self._background.actor)
+        self._background.actor.ReleaseGraphicsResources(self._window)
+        self._background = Background(environment if environment and environment.visible else None, texture)
+        self._renderer.AddActor(self._background.actor)
 
     def say(self, title: str, text: str = "") -> None:
         """Write a message over the picture; empty strings take it away."""
@@ -124,8 +127,9 @@ class Renderer:
         if self._actors is not None:
             self._aim(camera, self._actors)
             self._actors.set_frame(frame)
-            up = camera.world_up
-            self._actors.set_up((dot(up, camera.right), dot(up, camera.up), dot(up, camera.backward)))
+            view = View.of(camera)
+            self._actors.set_view(view)
+            self._background.set_view(view, camera.field_of_view, width, height)
         self._window.Render()
         picture = self._read(width, height)
         if self._marker:

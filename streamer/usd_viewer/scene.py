@@ -3,7 +3,7 @@
 Matrices act on row vectors, as USD's do: `point @ matrix[:3, :3] + matrix[3, :3]`. Colours are display-referred (sRGB).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -30,16 +30,55 @@ class Kind(StrEnum):
         return {Kind.SURFACE: 3, Kind.LINES: 2, Kind.DOTS: 1}[self]
 
 
+class Wrap(StrEnum):
+    """What a texture shows beyond its edges."""
+
+    REPEAT = "repeat"
+    MIRROR = "mirror"
+    CLAMP = "clamp"
+    BLACK = "black"
+
+
+Affine = tuple[float, float, float, float, float, float]
+"""u' = a u + c v + e, v' = b u + d v + f, as (a, b, c, d, e, f)."""
+
+UNMOVED: Affine = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
-class Surface:
-    """How a batch takes the light; its base colour lies in the points and in the texture."""
+class Slot:
+    """A texture of a surface: index into the scene's textures, or -1, and how it lies on the batch's coordinates."""
 
     texture: int = -1
-    """Index into the scene's textures, or -1."""
+    placement: Affine = UNMOVED
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """How a batch takes the light. Colours of points and base texture multiply."""
+
+    base: Slot = Slot()
+    """Display-referred colour, and opacity in alpha."""
+    detail: Slot = Slot()
+    """Occlusion, roughness and metallic in red, green and blue, in place of the two numbers."""
+    relief: Slot = Slot()
+    """Normals in tangent space, 0 to 255 for -1 to 1."""
+    glow: Slot = Slot()
+    """Display-referred colour that multiplies `emissive`."""
     roughness: float = 0.5
     metallic: float = 0.0
+    specular: Vector = (0.04, 0.04, 0.04)
+    """Linear; what is mirrored head-on where it is no metal."""
     emissive: Vector = (0.0, 0.0, 0.0)
+    """Linear, of any size."""
+    cutoff: float = 0.0
+    """Opacity below which there is a hole; above it, where it is not 0, all is opaque."""
     translucent: bool = False
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """All four textures."""
+        return (self.base, self.detail, self.relief, self.glow)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +105,10 @@ class Batch:
     """(frames, n, 3) beside `point_frames`"""
     runs: Integers
     """(k, 2): from this element on, they belong to the prim of this number in the scene's `paths`; first row from 0"""
+    copies: Floats = field(default_factory=lambda: np.empty((0, 0, 4, 4), np.float32))
+    """(frames, copies, 4, 4): where all of this stands, many times over, in each frame; no frames for once"""
+    shown: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """(frames,) when it is to be seen, or (0,) for always"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,18 +117,78 @@ class Texture:
 
     pixels: Bytes
     """(height, width, 4) RGBA"""
-    repeat: bool
+    wrap: tuple[Wrap, Wrap] = (Wrap.REPEAT, Wrap.REPEAT)
+    """Sideways and upward."""
+
+
+class LightKind(StrEnum):
+    """From where a light shines."""
+
+    DISTANT = "distant"
+    BALL = "ball"
+    PANEL = "panel"
+    """From one side of a small plane."""
+    TUBE = "tube"
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """A light, in the scene's coordinates."""
+
+    kind: LightKind
+    power: Vector
+    """Linear: what falls on a surface that faces it; at unit distance, unless it is distant."""
+    position: Vector = (0.0, 0.0, 0.0)
+    direction: Vector = (0.0, 0.0, -1.0)
+    """Where it shines; of a tube, its axis."""
+    radius: float = 0.0
+    """Nearer than this it grows no brighter."""
+    cone: tuple[float, float] = (-1.0, -1.0)
+    """Cosines of the angles at which it begins to fade and is dark; -1 for light all around."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Environment:
+    """What surrounds the scene, as light, mirror image and background."""
+
+    pixels: Bytes
+    """(height, width, 4) the square root of radiance / `peak`, latitude by longitude, up on top"""
+    peak: float
+    axes: tuple[Vector, Vector, Vector]
+    """The environment's own x, y and z axes in the scene: z in the middle of the image, x in its left half, y up."""
+    harmonics: Doubles
+    """(9, 3) irradiance / pi as spherical harmonics along `axes`"""
+    visible: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lighting:
+    """The lights of a stage; the viewer's own where there are none."""
+
+    lights: tuple[Light, ...] = ()
+    environment: Environment | None = None
+    ambient: float = 0.0
+    """Radiance from everywhere that stands for light thrown back and forth."""
+
+    def __bool__(self) -> bool:
+        return bool(self.lights) or self.environment is not None
 
 
 @dataclass(frozen=True, slots=True)
 class StageCamera:
-    """A camera of the stage at its start time."""
+    """A camera of the stage at its start time, in the scene's coordinates."""
 
     name: str
     eye: Vector
     forward: Vector
     field_of_view: float
     """Vertical, in radians."""
+    up: Vector = (0.0, 1.0, 0.0)
+    aspect: float = 1.5
+    """Width over height of the aperture: all of it is to be seen."""
+    clip: tuple[float, float] | None = None
+    """Near and far, where the stage says so."""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +214,9 @@ class Scene:
     paths: tuple[str, ...]
     """Paths of the prims that are drawn; what a point instancer places belongs to the instancer"""
     textures: tuple[Texture, ...]
+    lighting: Lighting
     cameras: tuple[StageCamera, ...]
+    """The one that the stage names for its first view comes first"""
     prims: int
     """Prims visited."""
     omissions: tuple[str, ...]

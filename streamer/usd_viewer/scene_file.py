@@ -13,15 +13,34 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streamer.usd_viewer.camera import Bounds, UpAxis, Vector
-from streamer.usd_viewer.scene import Batch, Floats, Integers, Kind, Scene, StageCamera, Surface, Texture, Timeline
+from streamer.usd_viewer.scene import (
+    Batch,
+    Bytes,
+    Doubles,
+    Environment,
+    Floats,
+    Integers,
+    Kind,
+    Light,
+    Lighting,
+    Scene,
+    StageCamera,
+    Surface,
+    Texture,
+    Timeline,
+    Wrap,
+)
 
 T = TypeVar("T", bound=np.generic)
 
+MAX_LIGHTS = 8
+MAX_COPIED = 8_000_000
+"""Points or elements of what stands many times over."""
 _HEAD = "head"
 _PATHS = "paths"
 _BATCH_ARRAYS = (
     *("points", "elements", "normals", "colors", "uvs"),
-    *("transforms", "point_frames", "normal_frames", "runs"),
+    *("transforms", "point_frames", "normal_frames", "runs", "copies", "shown"),
 )
 
 
@@ -35,6 +54,20 @@ class _Batch(BaseModel):
     surface: Surface
 
 
+class _Environment(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    peak: float
+    axes: tuple[Vector, Vector, Vector]
+    visible: bool
+
+
+class _Lighting(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    lights: tuple[Light, ...] = Field(max_length=MAX_LIGHTS)
+    ambient: float
+    environment: _Environment | None
+
+
 class _Head(BaseModel):
     model_config = ConfigDict(frozen=True)
     up_axis: UpAxis
@@ -46,7 +79,8 @@ class _Head(BaseModel):
     prims: int = Field(ge=0)
     omissions: tuple[str, ...]
     batches: tuple[_Batch, ...]
-    texture_repeats: tuple[bool, ...]
+    wraps: tuple[tuple[Wrap, Wrap], ...]
+    lighting: _Lighting
 
 
 def write_scene(scene: Scene, file: IO[bytes]) -> None:
@@ -61,7 +95,8 @@ def write_scene(scene: Scene, file: IO[bytes]) -> None:
         "prims": scene.prims,
         "omissions": scene.omissions,
         "batches": [{"kind": batch.kind, "surface": asdict(batch.surface)} for batch in scene.batches],
-        "texture_repeats": [texture.repeat for texture in scene.textures],
+        "wraps": [texture.wrap for texture in scene.textures],
+        "lighting": _lighting_head(scene.lighting),
     }
     arrays: dict[str, NDArray[np.generic]] = {
         "outline": scene.outline,
@@ -72,7 +107,18 @@ def write_scene(scene: Scene, file: IO[bytes]) -> None:
         arrays |= {f"{number}.{name}": getattr(batch, name) for name in _BATCH_ARRAYS}
     for number, texture in enumerate(scene.textures):
         arrays[f"texture.{number}"] = texture.pixels
+    if (environment := scene.lighting.environment) is not None:
+        arrays |= {"environment": environment.pixels, "harmonics": environment.harmonics}
     np.savez(file, allow_pickle=False, **arrays)
+
+
+def _lighting_head(lighting: Lighting) -> dict[str, object]:
+    around = lighting.environment
+    return {
+        "lights": [asdict(light) for light in lighting.lights],
+        "ambient": lighting.ambient,
+        "environment": around and {"peak": around.peak, "axes": around.axes, "visible": around.visible},
+    }
 
 
 def read_scene(file: IO[bytes], *, limit_bytes: int) -> Scene:
@@ -98,14 +144,9 @@ def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
     frames = head.timeline.frames
     written = _array(arrays, _PATHS, np.uint8, (None,)).tobytes().decode()
     paths = tuple(written.split("\n")) if written else ()
-    counts = _Counts(frames, len(head.texture_repeats), len(paths))
+    counts = _Counts(frames, len(head.wraps), len(paths))
     batches = tuple(_batch(arrays, number, batch, counts) for number, batch in enumerate(head.batches))
-    textures = tuple(
-        Texture(_array(arrays, f"texture.{number}", np.uint8, (None, None, 4)), repeat)
-        for number, repeat in enumerate(head.texture_repeats)
-    )
-    if any(texture.pixels.size == 0 for texture in textures):
-        raise ValueError("a texture without pixels")
+    textures = tuple(Texture(_image(arrays, f"texture.{number}"), wrap) for number, wrap in enumerate(head.wraps))
     return Scene(
         up_axis=head.up_axis,
         meters_per_unit=head.meters_per_unit,
@@ -116,10 +157,27 @@ def _scene(arrays: "np.lib.npyio.NpzFile") -> Scene:
         batches=batches,
         paths=paths,
         textures=textures,
+        lighting=_lighting(arrays, head.lighting),
         cameras=head.cameras,
         prims=head.prims,
         omissions=head.omissions,
     )
+
+
+def _lighting(arrays: "np.lib.npyio.NpzFile", head: _Lighting) -> Lighting:
+    around = head.environment
+    if around is None:
+        return Lighting(head.lights, None, head.ambient)
+    harmonics: Doubles = _array(arrays, "harmonics", np.float64, (9, 3))
+    environment = Environment(_image(arrays, "environment"), around.peak, around.axes, harmonics, around.visible)
+    return Lighting(head.lights, environment, head.ambient)
+
+
+def _image(arrays: "np.lib.npyio.NpzFile", name: str) -> Bytes:
+    pixels = _array(arrays, name, np.uint8, (None, None, 4))
+    if pixels.size == 0:
+        raise ValueError(f"{name} has no pixels")
+    return pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +195,15 @@ def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, counts: _C
     elements = _array(arrays, f"{number}.elements", np.int32, (None, head.kind.corners))
     if elements.size and not (elements.min() >= 0 and elements.max() < count):
         raise ValueError("an element names a point that is not there")
-    if not -1 <= head.surface.texture < counts.textures:
+    if not all(-1 <= slot.texture < counts.textures for slot in head.surface.slots):
         raise ValueError("a surface names a texture that is not there")
+
+    uvs = _none_or(count, _array(arrays, f"{number}.uvs", np.float32, (None, 2)))
+    if not len(uvs) and count and any(slot.texture >= 0 for slot in head.surface.slots):
+        raise ValueError("a texture without coordinates")
+    copies = _none_or(counts.frames, _array(arrays, f"{number}.copies", np.float32, (None, None, 4, 4)))
+    if copies.shape[1] * max(count, len(elements)) > MAX_COPIED:
+        raise ValueError("more copies than there is room for")
 
     def frames_of(name: str) -> Floats:
         return _none_or(counts.frames, _array(arrays, f"{number}.{name}", np.float32, (None, count, 3)))
@@ -150,11 +215,13 @@ def _batch(arrays: "np.lib.npyio.NpzFile", number: int, head: _Batch, counts: _C
         elements=elements,
         normals=_none_or(count, _array(arrays, f"{number}.normals", np.float32, (None, 3))),
         colors=_array(arrays, f"{number}.colors", np.uint8, (count, 4)),
-        uvs=_none_or(count, _array(arrays, f"{number}.uvs", np.float32, (None, 2))),
+        uvs=uvs,
         transforms=_none_or(counts.frames, _array(arrays, f"{number}.transforms", np.float64, (None, 4, 4))),
         point_frames=frames_of("point_frames"),
         normal_frames=frames_of("normal_frames"),
         runs=_runs(_array(arrays, f"{number}.runs", np.int32, (None, 2)), len(elements), counts.paths),
+        copies=copies,
+        shown=_none_or(counts.frames, _array(arrays, f"{number}.shown", np.bool_, (None,))),
     )
 
 

@@ -24,6 +24,8 @@ class Shape:
     """(n, 4) display colour and opacity, where the shape brings its own"""
     uvs: Mapping[str, Doubles] = field(default_factory=dict)
     """texture coordinates by primvar name"""
+    tints: Mapping[str, Doubles] = field(default_factory=dict)
+    """linear colours, other than the display colour, by primvar name"""
     faces: Integers | None = None
     """(m,) the mesh's face of each element, for subsets"""
     sources: Integers | None = None

@@ -31,7 +31,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
     (tmp_path / "box.usda").write_text(world('def Cube "C" { color3f[] primvars:displayColor = [(1, 0, 0)] }'))
     (tmp_path / "moving.usda").write_text(with_range(world(MOVING)))
     (tmp_path / "empty.usda").write_text(HEADER)
-    (tmp_path / "lit.usda").write_text(world(mesh() + 'def SphereLight "L" { }'))
+    (tmp_path / "partly.usda").write_text(world(mesh() + 'def Volume "V" { }'))
     (tmp_path / "broken.usda").write_text("#usda 1.0\nnonsense")
     made = Session(tmp_path)
     yield made
@@ -130,8 +130,8 @@ def test_the_last_of_many_requests_is_what_is_opened(session: Session) -> None:
     session.start("box.usda")
     for _ in range(5):
         session.viewer.on_message("openStageRequest", {"url": "box.usda"})
-    session.viewer.on_message("openStageRequest", {"url": "lit.usda"})
-    assert [result["url"] for result in session.results(1)] == ["lit.usda"]
+    session.viewer.on_message("openStageRequest", {"url": "partly.usda"})
+    assert [result["url"] for result in session.results(1)] == ["partly.usda"]
 
 
 def test_the_loading_state_is_answered(session: Session) -> None:
@@ -146,11 +146,11 @@ def test_the_loading_state_is_answered(session: Session) -> None:
 
 
 def test_what_is_not_drawn_is_told(session: Session) -> None:
-    session.start("lit.usda")
+    session.start("partly.usda")
     session.results(1)
     (notice,) = session.outbox.of("notice")
     assert notice["level"] == "warning"
-    assert "light" in str(notice["message"])
+    assert "prims of type Volume: /World/V" in str(notice["message"])
 
 
 def test_an_empty_stage_says_so(session: Session) -> None:

@@ -12,7 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.usd_viewer.camera import Bounds, UpAxis
-from streamer.usd_viewer.scene import Batch, Kind, Scene, StageCamera, Surface, Texture, Timeline
+from streamer.usd_viewer.scene import (
+    Batch,
+    Environment,
+    Kind,
+    Light,
+    Lighting,
+    LightKind,
+    Scene,
+    Slot,
+    StageCamera,
+    Surface,
+    Texture,
+    Timeline,
+    Wrap,
+)
 from streamer.usd_viewer.scene_file import BadSceneFile, read_scene, write_scene
 
 LIMIT = 10**6
@@ -22,7 +36,12 @@ def batch(kind: Kind = Kind.SURFACE, *, count: int = 4, frames: int = 0, texture
     rng = np.random.default_rng(3)
     return Batch(
         kind=kind,
-        surface=Surface(texture=texture, roughness=0.25, emissive=(0.1, 0.2, 0.3), translucent=True),
+        surface=Surface(
+            relief=Slot(texture, (2.0, 0.0, 0.0, 2.0, 0.5, 0.0)),
+            roughness=0.25,
+            emissive=(0.1, 0.2, 0.3),
+            translucent=True,
+        ),
         points=rng.random((count, 3)).astype(np.float32),
         elements=rng.integers(0, count, (3, kind.corners)).astype(np.int32),
         normals=np.ones((count if kind is Kind.SURFACE else 0, 3), np.float32),
@@ -32,7 +51,16 @@ def batch(kind: Kind = Kind.SURFACE, *, count: int = 4, frames: int = 0, texture
         point_frames=rng.random((frames, count, 3)).astype(np.float32),
         normal_frames=rng.random((frames, count, 3)).astype(np.float32),
         runs=np.array([[0, 0], [2, 1]], np.int32),
+        copies=rng.random((frames, 2, 4, 4)).astype(np.float32),
+        shown=np.arange(frames) > 0,
     )
+
+
+def lighting() -> Lighting:
+    ball = Light(LightKind.BALL, (1.0, 2.0, 3.0), position=(4.0, 5.0, 6.0), radius=0.5, cone=(0.9, 0.8))
+    axes = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
+    around = Environment(np.full((2, 4, 4), 7, np.uint8), 2.5, axes, np.arange(27.0).reshape(9, 3), visible=False)
+    return Lighting((ball,), around, 0.25)
 
 
 def scene(*batches: Batch, frames: int = 1) -> Scene:
@@ -45,7 +73,8 @@ def scene(*batches: Batch, frames: int = 1) -> Scene:
         timeline=Timeline(frames, 30.0),
         batches=batches,
         paths=("/World/A", "/World/B"),
-        textures=(Texture(np.zeros((2, 3, 4), np.uint8), False),),
+        textures=(Texture(np.zeros((2, 3, 4), np.uint8), (Wrap.CLAMP, Wrap.MIRROR)),),
+        lighting=lighting(),
         cameras=(StageCamera("Shot", (0.0, 0.0, 9.0), (0.0, 0.0, -1.0), 0.5),),
         prims=7,
         omissions=("2 lights; the viewer brings its own",),
@@ -119,6 +148,12 @@ def test_a_scene_comes_back_as_it_was(made: Scene) -> None:
         ("0.runs", np.array([[0, 0], [3, 1]], np.int32)),
         ("paths", np.frombuffer(b"", np.uint8)),
         ("texture.0", np.zeros((0, 3, 4), np.uint8)),
+        ("0.copies", np.zeros((3, 1, 4, 4), np.float32)),
+        ("0.copies", np.zeros((1, 9_000_000, 1, 1), np.float32)),
+        ("0.shown", np.zeros(3, np.bool_)),
+        ("0.shown", np.zeros(0, np.uint8)),
+        ("environment", np.zeros((0, 4, 4), np.uint8)),
+        ("harmonics", np.zeros((9, 4))),
         ("head", np.frombuffer(b"{}", np.uint8)),
         ("head", np.frombuffer(b"no json", np.uint8)),
     ],

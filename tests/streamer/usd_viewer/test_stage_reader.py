@@ -334,10 +334,10 @@ def test_a_malformed_mesh_is_left_out_and_named(tmp_path: Path, broken: str) -> 
 @pytest.mark.parametrize(
     ("prim", "told"),
     [
-        ('def SphereLight "L" { }', "lights"),
-        ('def NurbsPatch "N" { }', "NurbsPatch"),
-        ('def Volume "V" { }', "Volume"),
-        ('def SkelRoot "S" { }', "rest pose"),
+        ('def GeometryLight "L" { }', "lights of type GeometryLight: /World/L"),
+        ('def Camera "C" { token projection = "orthographic" }', "orthographic cameras: /World/C"),
+        ('def NurbsPatch "N" { }', "prims of type NurbsPatch: /World/N"),
+        ('def Volume "V" { }\ndef Volume "W" { }', "prims of type Volume: 2, such as /World/V"),
         ('def Xform "G" ( prepend references = @./gone.usda@ ) { }', "gone.usda"),
     ],
 )

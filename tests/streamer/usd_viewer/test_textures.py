@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pxr import Usd, UsdUtils
 
-from streamer.usd_viewer.scene import Scene
+from streamer.usd_viewer.scene import Scene, Slot, Wrap
 from streamer.usd_viewer.stage_file import read_stage
 from streamer.usd_viewer.stage_policy import StagePolicy
 from tests.streamer.usd_viewer.stages import mesh, preview_surface, read, world
@@ -63,9 +63,9 @@ def test_a_texture_comes_with_its_pixels_and_coordinates(tmp_path: Path) -> None
     (texture,) = scene.textures
     assert texture.pixels[..., :3].tolist() == checker()[..., :3].tolist()
     assert (texture.pixels[..., 3] == 255).all()
-    assert texture.repeat
+    assert texture.wrap == (Wrap.REPEAT, Wrap.REPEAT)
     (batch,) = scene.batches
-    assert batch.surface.texture == 0
+    assert batch.surface.base == Slot(0)
     assert not batch.surface.translucent
     assert sorted(batch.uvs.tolist()) == [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
     assert (batch.colors == 255).all()
@@ -80,7 +80,7 @@ def test_alpha_counts_where_opacity_reads_it(tmp_path: Path) -> None:
 
 def test_clamped_textures_do_not_repeat(tmp_path: Path) -> None:
     clamp = 'token inputs:wrapS = "clamp"\ntoken inputs:wrapT = "clamp"'
-    assert not scene_of(tmp_path, textured("./image.png", more=clamp)).textures[0].repeat
+    assert scene_of(tmp_path, textured("./image.png", more=clamp)).textures[0].wrap == (Wrap.CLAMP, Wrap.CLAMP)
 
 
 def test_coordinates_pass_through_a_transform(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_surface_without_coordinates_takes_the_mean_colour(tmp_path: Path) -> 
         .replace("[(0, 0), (1, 0), (1, 1), (0, 1)] (", "[0, 1, 1, 0] (")
     )
     (batch,) = scene_of(tmp_path, text).batches
-    assert batch.surface.texture == -1
+    assert batch.surface.slots == (Slot(),) * 4
     assert batch.colors[0].tolist() == [127, 127, 127, 255]
 
 
