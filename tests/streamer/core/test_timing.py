@@ -45,7 +45,7 @@ def test_picture_that_stays_is_sharpened_and_then_kept_alive() -> None:
     clock.changed(10)
     sent = [tick for tick in range(1, 100) if clock.due(10 + tick / 30)]
     assert sent[:14] == list(range(1, 15))
-    assert len([tick for tick in sent if tick > 15]) == 5
+    assert len([tick for tick in sent if tick > 15]) in (12, 13, 14), "about five times a second"
 
 
 @given(WAITS)
@@ -56,7 +56,7 @@ def test_still_picture_is_never_sent_twice_in_a_short_time_once_sharp(waits: lis
         now += wait
         if clock.due(now):
             sent.append(now)
-    assert all(later - earlier >= 0.49 for earlier, later in itertools.pairwise(sent))
+    assert all(later - earlier >= 0.19 for earlier, later in itertools.pairwise(sent))
 
 
 @given(st.floats(1, 1000), st.floats(1, 500), WAITS)
