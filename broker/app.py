@@ -32,11 +32,13 @@ from broker.events import Events
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
-from broker.sessions import Sessions
+from broker.sessions import Quotas, Sessions
 from broker.settings import BrokerSettings
 from broker.stores.base import Store
 from broker.stores.catalog import CatalogStore, MemoryCatalogStore
 from broker.stores.memory import MemoryStore
+from broker.waiting_room import WaitingRoom
+from broker.watching import Neighbours, Watch
 from signaling.table import RouteTable
 
 logger = logging.getLogger(__name__)
@@ -66,14 +68,36 @@ class Broker:
         self._routes = routes
         self._store = store or MemoryStore()
         self._provider = provider or _process_provider(settings)
-        self._sessions = Sessions(self._store, routes, allowed_origins=_relay_origins(settings))
+        self._room = WaitingRoom()
+        self._sessions = Sessions(
+            self._store,
+            routes,
+            catalog=self._catalog,
+            room=self._room,
+            quotas=Quotas(settings.quota_per_owner, settings.quota_total, settings.quota_exempt_admins),
+            allowed_origins=_relay_origins(settings),
+        )
+        self._access_keys = access_keys(settings.nimble)
+        self._events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
+        self._watch = Watch(
+            self._store,
+            routes,
+            self._catalog,
+            self._sessions,
+            trusted_proxies=Networks(settings.trusted_proxies),
+            neighbours=neighbours or Neighbours(),
+            event_streams=lambda: self._events.open,
+        )
         self._stopping = False
 
     async def run(
         self, sockets: Sequence[socket.socket], stop: asyncio.Event, *, started: Callable[[], None] = lambda: None
     ) -> None:
         """Serve on these listening sockets until `stop` is set; then take nothing new and end every session."""
-        reconciler = Reconciler(self._store, self._routes, {"process": self._provider}, self._catalog)
+        providers = {"process": self._provider}
+        reconciler = Reconciler(
+            self._store, self._routes, providers, self._catalog, room=self._room, troubled=self._watch.troubled
+        )
         async with asyncio.TaskGroup() as group:
             reconciling = group.create_task(reconciler.run(), name="reconciler")
             following = group.create_task(self._catalog.run(), name="catalog")

@@ -74,6 +74,7 @@ def _text(value: str) -> str:
 Id = Annotated[str, AfterValidator(_id)]
 Text = Annotated[str, AfterValidator(_text)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
 
 
 class _Table(BaseModel):
@@ -108,6 +109,11 @@ class _Clocks(_Table):
     reconnect_grace_s: Seconds = _CLOCKS.reconnect_grace_s
     idle_s: Seconds | None = _CLOCKS.idle_s
     max_length_s: Seconds | None = _CLOCKS.max_length_s
+    max_stopped_s: SecondsOrZero | None = _CLOCKS.max_stopped_s
+    at_max_length: Literal["end", "stop"] = _CLOCKS.at_max_length
+    warn_s: SecondsOrZero | None = _CLOCKS.warn_s
+    extend_s: Seconds | None = _CLOCKS.extend_s
+    extend_most_s: Seconds | None = _CLOCKS.extend_most_s
 
 
 class _Profile(_Table):
@@ -122,6 +128,7 @@ class _Profile(_Table):
     signaling: Literal["readable", "opaque"] = "readable"
     admission: Literal["session-id", "address"] = "session-id"
     slots: Annotated[int, Field(ge=1, le=10_000)] = 1
+    queue: Annotated[int, Field(ge=0, le=100_000)] = 100
     ready_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     clocks: _Clocks = _Clocks()
 
@@ -173,6 +180,7 @@ def _profile(key: str, table: _Profile) -> Profile:
         admission=Admission(table.admission),
         clocks=Clocks(**table.clocks.model_dump()),
         slots=table.slots,
+        queue=table.queue,
         ready_url=table.ready_url,
     )
 

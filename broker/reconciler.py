@@ -7,28 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from broker.core.catalog import Catalog, Profile
-from broker.core.ledger import Ledger, lingering
+from broker.core.ledger import is_waiting, lingering
 from broker.core.placement import choose_slot
 from broker.core.session import Session, State
 from broker.core.slot import Backend, BackendState
 from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
 from broker.errors import NotFound, StoreUnavailable
 from broker.providers.base import Activation, LaunchOrder, Provider
+from broker.queue_moves import tell_queue_moves
 from broker.stores.base import Store, WriteRace
+from broker.waiting_room import WaitingRoom
 from signaling.errors import TableUnavailable
-from signaling.routes import RelayInfo, RouteReport
+from signaling.routes import RelayInfo
 from signaling.table import RouteTable
 
 logger = logging.getLogger(__name__)
 
 _RETRY_FIRST_S = 0.1
 _RETRY_MOST_S = 5.0
+_PORTS_EVERY_S = 1.0
+"""Ports become free as time goes by, which nobody tells; so often they are looked for."""
+
 _LONGEST_SLEEP_S = 30.0
 """A session is looked at so often at least, so that a clock set anew is noticed."""
 
@@ -45,21 +51,32 @@ class _Work:
 class Reconciler:
     """Runs the providers and follows sessions, backends and routes. `providers` are keyed as profiles name them.
 
+    Sessions that wait for a slot are served in the order of `room`.
     `catalog` returns the catalog of this moment. Of a session it is asked for the profile alone: a version or an
     application that was deleted by now does not touch sessions that were made before.
     """
 
     def __init__(
-        self, store: Store, routes: RouteTable, providers: Mapping[str, Provider], catalog: Callable[[], Catalog]
+        self,
+        store: Store,
+        routes: RouteTable,
+        providers: Mapping[str, Provider],
+        catalog: Callable[[], Catalog],
+        *,
+        room: WaitingRoom | None = None,
+        troubled: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._store = store
+        self._troubled = troubled
+        self._room = room or WaitingRoom()
+        self._room.on_turn(lambda session_id: self._wake((session_id,)))
+        store.listen(self._room.see)
         self._routes = routes
         self._providers = providers
         self._catalog = catalog
         self._work: dict[str, _Work] = {}
         self._session_of_slot: dict[str, str] = {}
         self._backends: dict[str, Mapping[str, Backend]] = {}
-        self._reports: Mapping[str, RouteReport] = {}
         self._relays: Mapping[str, RelayInfo] = {}
 
     async def run(self) -> None:
@@ -69,15 +86,24 @@ class Reconciler:
                 group.create_task(provider.run(), name=f"provider {name}")
                 group.create_task(self._follow_backends(name, provider), name=f"backends of {name}")
             group.create_task(_through_outages(self._follow_routes), name="routes")
+            group.create_task(tell_queue_moves(self._store, self._room), name="queue moves")
             group.create_task(_through_outages(lambda: self._follow_sessions(group)), name="sessions")
 
     async def _follow_sessions(self, group: asyncio.TaskGroup) -> None:
         async with aclosing(self._store.changes()) as changes:
             async for session_ids in changes:
                 self._wake(session_ids)
-                for session_id in session_ids - self._work.keys():
+                newcomers = session_ids - self._work.keys()
+                await self._see_who_waits(newcomers)
+                for session_id in newcomers:
                     self._work[session_id] = work = _Work()
                     group.create_task(self._keep(session_id, work), name=f"session {session_id}")
+
+    async def _see_who_waits(self, newcomers: frozenset[str]) -> None:
+        """Those who were written by others, or before this broker began, wait in the order in which they came."""
+        found = [session for session_id in newcomers if (session := await self._store.read(session_id)) is not None]
+        for session in sorted(found, key=lambda session: session.pending_since):
+            self._room.see(None, session)
 
     async def _follow_backends(self, name: str, provider: Provider) -> None:
         async for backends in provider.observe():
@@ -90,14 +116,9 @@ class Reconciler:
                 self._wake(self._session_of_slot[slot] for slot in changed if slot in self._session_of_slot)
 
     async def _follow_routes(self) -> None:
-        async for _ in self._routes.changes():
-            before, self._reports = self._reports, await self._routes.reports()
+        async for session_ids in self._routes.changes():
             relays_before, self._relays = self._relays, await self._routes.relays()
-            if self._relays != relays_before:
-                self._wake(self._work)
-            else:
-                either = before.keys() | self._reports.keys()
-                self._wake(key for key in either if before.get(key) != self._reports.get(key))
+            self._wake(self._work if self._relays != relays_before else session_ids)
 
     def _wake(self, session_ids: Iterable[str]) -> None:
         for session_id in session_ids:
@@ -120,6 +141,7 @@ class Reconciler:
                     await asyncio.sleep(0)
                 except Exception as error:
                     _tell_of_trouble(session_id, error)
+                    self._troubled(error)
                     failures += 1
                     await asyncio.sleep(_pause_s(failures))
         finally:
@@ -149,7 +171,10 @@ class Reconciler:
             _tell(session, after)
         for command in commands:
             await self._carry_out(command, after, work)
-        return next_deadline(after, facts)
+        deadline = next_deadline(after, facts)
+        if after.state is State.PENDING and after.ports is None and (after.slot or facts.offer) and facts.relays:
+            return min(deadline or math.inf, now + _PORTS_EVERY_S)
+        return deadline
 
     def _note_slot(self, session: Session, work: _Work) -> None:
         """Know whom to wake when the provider speaks of this slot."""
@@ -163,11 +188,13 @@ class Reconciler:
         work.slot_id = slot_id
 
     async def _facts(self, session: Session, work: _Work) -> Facts:
-        ledger = Ledger(await self._store.claims())
+        ledger = await self._store.ledger()
         backend, known, offer = None, False, None
-        if session.slot is None and session.state is State.PENDING:
-            offer = choose_slot(self._profile(session), session.id, ledger, run=session.run)
-        if session.slot is not None and session.slot.provider in self._backends:
+        if is_waiting(session):
+            backend = self._why_never(session)
+            if backend is None and self._room.is_next(session):
+                offer = choose_slot(self._profile(session), session.id, ledger, run=session.run)
+        elif session.slot is not None and session.slot.provider in self._backends:
             known = True
             backend = self._backends[session.slot.provider].get(session.slot.id)
             if backend is None and session.state not in (State.STOPPED, State.ENDED):
@@ -176,8 +203,8 @@ class Reconciler:
             backend=backend,
             backends_known=known,
             slot_released=work.released is not None and work.released == work.slot_id,
-            published=(await self._routes.routes()).get(session.id),
-            report=(await self._routes.reports()).get(session.id),
+            published=await self._routes.route(session.id),
+            report=await self._routes.report_on(session.id),
             relays=await self._routes.relays(),
             ledger=ledger,
             offer=offer,

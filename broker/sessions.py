@@ -10,31 +10,58 @@ import builtins
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from broker.core import intent
-from broker.core.catalog import Resolved
-from broker.core.ledger import Ledger, lingering
-from broker.core.placement import choose_ports, choose_slot
+from broker.core.catalog import Catalog, Resolved
+from broker.core.ledger import ALL_SESSIONS, lingering, queue_pool, share_pool
+from broker.core.placement import placed_or_waiting
 from broker.core.principal import Principal
+from broker.core.queue import Place
 from broker.core.session import EndReason, Handled, Session, State, ended
-from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, StoreUnavailable
-from broker.stores.base import Store, WriteRace
+from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, QuotaExceeded, StoreUnavailable
+from broker.stores.base import PoolFull, Store, WriteRace
+from broker.waiting_room import WaitingRoom
+from signaling.routes import Admission
 from signaling.table import RouteTable
 
 logger = logging.getLogger(__name__)
 
 _WRITE_ATTEMPTS = 32
-_RELEASE_WAIT_S = 5.0
-"""A create waits so long for a slot whose last session has ended but whose backend has not yet."""
+
+_Revision = Callable[[Session, float], Awaitable[tuple[Session, Mapping[str, int]]]]
+"""From a session and the time to what it is to be, and the bounds under which that may be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How many sessions that have not ended each owner may have, and all together; None is no bound.
+
+    Without identity an owner is told by address.
+    """
+
+    per_owner: int | None = None
+    total: int | None = None
+    exempt_admins: bool = False
+
+    def bounds(self, share: str, *, by: Principal) -> dict[str, int]:
+        """What a new session of this share, made by this principal, has to keep to."""
+        if self.exempt_admins and by.is_admin:
+            return {}
+        most = {share_pool(share): self.per_owner, ALL_SESSIONS: self.total}
+        return {pool: bound for pool, bound in most.items() if bound is not None}
+
+
+_UNBOUNDED = Quotas()
 
 
 class Sessions:
     """What the API calls. `by` is who asks; a session is its owner's and the admins' alone to see and to touch.
 
+    `catalog` returns the catalog of this moment. `room` is the one that the reconciler serves from.
     `allowed_origins` are those whose pages may open the signaling of the sessions made here, as `Route` has them.
     """
 
@@ -43,11 +70,17 @@ class Sessions:
         store: Store,
         routes: RouteTable,
         *,
+        catalog: Callable[[], Catalog] = lambda: Catalog({}, {}),
+        room: WaitingRoom | None = None,
+        quotas: Quotas = _UNBOUNDED,
         allowed_origins: tuple[str, ...] = ("*",),
         new_secret: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
         self._routes = routes
+        self._catalog = catalog
+        self._room = room or WaitingRoom()
+        self._quotas = quotas
         self._allowed_origins = allowed_origins
         self._new_secret = new_secret or (lambda: secrets.token_urlsafe(24))
 
@@ -59,12 +92,14 @@ class Sessions:
         by: Principal,
         owner: str | None = None,
         labels: Mapping[str, str] | None = None,
+        admission: Admission | None = None,
         wait_s: float = 0,
         idempotency_key: str | None = None,
     ) -> Session:
         """Make a session, and return it ready or ended, or as it is after `wait_s`.
 
-        Only admins may make one for another `owner`. A second call with the key of a first returns that one's session.
+        Only admins may make one for another `owner`. `admission` stands in for the profile's own. A second call with
+        the key of a first returns that one's session.
         Raises NoCapacity, QuotaExceeded (nothing was allocated), Forbidden, Conflict (the key was used for another
         request), StoreUnavailable.
         """
@@ -72,12 +107,14 @@ class Sessions:
         if owner != by.name and not by.is_admin:
             raise Forbidden
         key = None if idempotency_key is None else _idempotency_claim(by.name, idempotency_key)
-        request = _Request(resolved, dict(arguments), by, owner, key, dict(labels or {}))
+        request = _Request(resolved, dict(arguments), by, owner, key, dict(labels or {}), admission)
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._made_before(request)
             if session is None:
+                now = await self._store.now()
+                draft, bounds = await self._draft(request, now)
                 try:
-                    session = await self._store.write(await self._draft_when_free(request))
+                    session = await self._write(draft, bounds, now)
                 except WriteRace:
                     continue
                 logger.info("session %s begins for %s", session.id, session.application, extra={"session": session.id})
@@ -91,24 +128,37 @@ class Sessions:
         """
         return await self._settled(await self._touched(session_id, by), wait_s)
 
-    async def list(self, *, by: Principal) -> builtins.list[Session]:
-        """The sessions that have not ended and that this principal may see, oldest first."""
+    async def list(self, *, by: Principal, ended_too: bool = False) -> builtins.list[Session]:
+        """The sessions that this principal may see, oldest first; those that have not ended, unless asked for."""
         stored = (await self._store.sessions()).values()
-        live = [session for session in stored if session.state is not State.ENDED and by.may_touch(session.owner)]
-        return sorted(live, key=lambda session: (session.created_at, session.id))
+        live = [session for session in stored if ended_too or session.state is not State.ENDED]
+        return sorted(filter(lambda session: by.may_touch(session.owner), live), key=_by_age)
 
-    async def end(self, session_id: str, *, by: Principal) -> Session:
-        """End a session, pending ones too. Raises Forbidden, and NotFound when it is unknown or has ended already."""
+    async def end(
+        self, session_id: str, *, by: Principal, idempotency_key: str | None = None, only_settled: bool = False
+    ) -> Session:
+        """End a session, pending ones too. Raises Forbidden, and NotFound when it is unknown or has ended already.
+
+        With `only_settled`, Conflict is raised for all that is neither ready nor stopped.
+        """
 
         def end(session: Session, now: float) -> Session:
-            return replace(ended(session, EndReason.DELETED, "Session was deleted", now), updated_by=by.name)
+            if only_settled and not session.is_settled:
+                raise Conflict(intent.BUSY)
+            return ended(session, EndReason.DELETED, "Session was deleted", now)
 
-        session = await self.update(session_id, by=by, change=end)
+        session = await self.update(session_id, by=by, change=end, idempotency_key=idempotency_key, asked="end")
         logger.info("session %s ended (deleted)", session_id, extra={"session": session_id})
         return session
 
     async def stop(
-        self, session_id: str, *, by: Principal, idempotency_key: str | None = None, only_settled: bool = False
+        self,
+        session_id: str,
+        *,
+        by: Principal,
+        idempotency_key: str | None = None,
+        asked: str = "",
+        only_settled: bool = False,
     ) -> Session:
         """Give back a session's backend, slot, ports and route; it keeps its id and can be started again.
 
@@ -120,25 +170,30 @@ class Sessions:
             by=by,
             change=lambda session, now: intent.stop(session, by.name, now, only_settled=only_settled),
             idempotency_key=idempotency_key,
-            asked="stop",
+            asked=f"stop {asked}",
         )
 
     async def start(
         self, session_id: str, *, by: Principal, idempotency_key: str | None = None, only_settled: bool = False
     ) -> Session:
-        """Place a stopped session anew, under the same id. What runs already stays.
+        """Place a stopped session anew, under the same id, or have it wait for a slot. What runs already stays.
 
-        With `only_settled`, Conflict is raised for all that is not stopped. Raises NotFound, Forbidden, NoCapacity (it
-        stays stopped), Conflict while it is still being stopped.
+        With `only_settled`, Conflict is raised for all that is not stopped. Raises NotFound (its profile, too),
+        Forbidden, NoCapacity (it stays stopped), Conflict while it is still being stopped.
         """
         secret = self._new_secret()
-        return await self.update(
-            session_id,
-            by=by,
-            change=lambda session, now: intent.start(session, by.name, now, secret=secret, only_settled=only_settled),
-            idempotency_key=idempotency_key,
-            asked="start",
-        )
+
+        async def start(session: Session, now: float) -> tuple[Session, Mapping[str, int]]:
+            after = intent.start(session, by.name, now, secret=secret, only_settled=only_settled)
+            if after is session:
+                return session, {}
+            profile = self._catalog().profiles.get(session.profile)
+            if profile is None:
+                raise NotFound("profile", session.profile)
+            relays, ledger = await self._routes.relays(), await self._store.ledger()
+            return placed_or_waiting(after, profile, relays, ledger, now)
+
+        return await self._revise(session_id, by, start, idempotency_key, "start")
 
     async def extend(
         self, session_id: str, *, by: Principal, seconds: float | None = None, idempotency_key: str | None = None
@@ -163,30 +218,73 @@ class Sessions:
         change: Callable[[Session, float], Session],
         idempotency_key: str | None = None,
         asked: str = "",
+        ended_too: bool = False,
     ) -> Session:
         """Write what `change` makes of the session now; it may be called several times and may raise to refuse.
 
         With the key of an earlier call, that one's outcome stays and the session is returned as it is; `asked` tells
         requests apart that share a key. What states, claims and clocks follow from is for the use-cases above: an API
-        changes `labels` and `grants` alone. Raises Forbidden, NotFound (ended ones too), Conflict.
+        changes `labels` and `grants` alone. Raises Forbidden, NotFound (for ended ones, unless `ended_too`), Conflict.
         """
+
+        async def revise(session: Session, now: float) -> tuple[Session, Mapping[str, int]]:
+            return change(session, now), {}
+
+        return await self._revise(session_id, by, revise, idempotency_key, asked, ended_too=ended_too)
+
+    def place_of(self, session: Session, now: float) -> Place | None:
+        """Where a session stands in its queue; None where it does not wait for a slot."""
+        return self._room.place_of(session, now)
+
+    async def now(self) -> float:
+        """The time on the clock of all sessions."""
+        return await self._store.now()
+
+    async def _revise(
+        self,
+        session_id: str,
+        by: Principal,
+        revise: _Revision,
+        idempotency_key: str | None,
+        asked: str,
+        *,
+        ended_too: bool = False,
+    ) -> Session:
         request = None if idempotency_key is None else Handled(_digest(by.name, idempotency_key), asked)
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._touched(session_id, by)
             if request is not None and intent.was_handled(session, request):
                 return session
-            if session.state is State.ENDED:
+            if session.state is State.ENDED and not ended_too:
                 raise NotFound("session", session_id)
             now = await self._store.now()
-            after = change(session, now)
+            after, bounds = await revise(session, now)
             if request is not None:
                 after = intent.with_handled(after, request)
             if after == session:
                 return session
             after = replace(after, updated_at=now, updated_by=by.name)
             with suppress(WriteRace):
-                return await self._store.write(after, linger=lingering(session, after, now))
+                return await self._write(after, bounds, now, linger=lingering(session, after, now))
         raise StoreUnavailable
+
+    async def _write(
+        self, session: Session, bounds: Mapping[str, int], now: float, *, linger: Mapping[str, float] | None = None
+    ) -> Session:
+        """Raises WriteRace, also where others came to wait meanwhile; QuotaExceeded; NoCapacity for a full queue."""
+        try:
+            return await self._store.write(session, linger=linger, bounds=bounds)
+        except PoolFull as full:
+            if full.pool == ALL_SESSIONS:
+                raise QuotaExceeded(None, bounds[full.pool]) from None
+            if full.pool == share_pool(session.share):
+                raise QuotaExceeded(session.owner, bounds[full.pool]) from None
+            if full.pool == queue_pool(session.profile) and session.slot is None:
+                retry_after_s = self._room.retry_after_s(session.profile, now)
+                raise NoCapacity(
+                    f"slot for profile {session.profile!r}, nor room in its queue", retry_after_s
+                ) from None
+            raise WriteRace(f"{full.pool} filled up") from None
 
     async def _touched(self, session_id: str, by: Principal) -> Session:
         session = await self._store.read(session_id)
@@ -199,47 +297,17 @@ class Sessions:
     async def _made_before(self, request: _Request) -> Session | None:
         if request.idempotency is None:
             return None
-        claim = (await self._store.claims()).get(request.idempotency)
-        session = await self._store.read(claim.owner) if claim is not None and claim.owner is not None else None
+        maker = (await self._store.ledger()).owner(request.idempotency)
+        session = await self._store.read(maker) if maker is not None else None
         if session is not None and not request.asks_for(session):
             raise Conflict("This Idempotency-Key was used for another request. Take a new one.")
         return session
 
-    async def _draft_when_free(self, request: _Request) -> Session:
-        """A session with a slot and, where a relay is announced, ports; waits for those just being given back."""
-        try:
-            return await self._draft(request)
-        except NoCapacity as error:
-            shortage = error
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_RELEASE_WAIT_S), aclosing(self._store.changes()) as changes:
-                async for _ in changes:
-                    with suppress(NoCapacity):
-                        return await self._draft(request)
-                    if not await self._slot_is_being_freed(request.resolved.profile.id):
-                        break
-        raise shortage
-
-    async def _slot_is_being_freed(self, profile_id: str) -> bool:
-        return any(
-            session.state is State.ENDED and session.slot is not None and session.slot.profile == profile_id
-            for session in (await self._store.sessions()).values()
-        )
-
-    async def _draft(self, request: _Request) -> Session:
+    async def _draft(self, request: _Request, now: float) -> tuple[Session, dict[str, int]]:
+        """A session with slot and ports, or one that waits for them, and the bounds under which it may be made."""
         profile = request.resolved.profile
-        session_id = str(uuid4())
-        ledger = Ledger(await self._store.claims())
-        slot = choose_slot(profile, session_id, ledger)
-        if slot is None:
-            raise NoCapacity(f"slot for profile {profile.id!r}")
-        relays = await self._routes.relays()
-        ports = choose_ports(relays, ledger, session_id)
-        if relays and ports is None:
-            raise NoCapacity("pair of ports on any relay")
-        now = await self._store.now()
-        return Session(
-            id=session_id,
+        draft = Session(
+            id=str(uuid4()),
             application=request.resolved.application.id,
             version=request.resolved.version.version,
             profile=profile.id,
@@ -252,16 +320,17 @@ class Sessions:
             created_at=now,
             updated_at=now,
             pending_since=now,
-            placed_at=None if ports is None else now,
             clocks=profile.clocks,
-            slot=slot,
-            ports=ports,
+            slot=None,
             backend_secret=self._new_secret(),
             signaling=profile.signaling,
-            admission=profile.admission,
+            admission=request.admission or profile.admission,
             allowed_origins=self._allowed_origins,
             idempotency=request.idempotency,
         )
+        relays, ledger = await self._routes.relays(), await self._store.ledger()
+        session, bounds = placed_or_waiting(draft, profile, relays, ledger, now)
+        return session, self._quotas.bounds(session.share, by=request.by) | bounds
 
     async def _settled(self, session: Session, wait_s: float) -> Session:
         """The session once it is not pending any more, or as it is after `wait_s`."""
@@ -276,6 +345,10 @@ class Sessions:
         return session
 
 
+def _by_age(session: Session) -> tuple[float, str]:
+    return session.created_at, session.id
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     resolved: Resolved
@@ -284,6 +357,7 @@ class _Request:
     owner: str
     idempotency: str | None
     labels: dict[str, str] = field(default_factory=dict)
+    admission: Admission | None = None
 
     @property
     def share(self) -> str:

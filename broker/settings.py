@@ -22,6 +22,7 @@ from pydantic_settings import (
 from broker.configuration import ConfigurationError, dotted, first_problem, flattened, read_toml
 from broker.identity_settings import AdmissionSettings, IdentitySettings
 from broker.listening import ListenAddress
+from broker.nimble_settings import NimbleSettings
 from signaling.routes import PortRange
 
 PREFIX = "PIXELFERRY_"
@@ -31,6 +32,7 @@ CONFIG_VARIABLE = PREFIX + "CONFIG"
 USUAL_LISTEN = ListenAddress("127.0.0.1", 8080)
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
+_PAGE_ADDRESS = re.compile(_ORIGIN.pattern + r"(/[A-Za-z0-9._~-]+)*", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]{0,251}[a-z0-9_])?", re.ASCII)
 
 
@@ -73,6 +75,13 @@ def _origin_pattern(value: str) -> str:
     if value != "*" and _ORIGIN.fullmatch(value) is None:
         raise ValueError(f"{value!r} is no origin: write one such as https://portal.example.com, or *")
     return value.lower()
+
+
+def _page_address(value: str) -> str:
+    address = value.rstrip("/")
+    if _PAGE_ADDRESS.fullmatch(address) is None:
+        raise ValueError(f"{value!r} is no address of a page: write one such as https://ferry.example.com")
+    return address
 
 
 def _ports(value: object) -> object:
@@ -143,6 +152,13 @@ class BrokerSettings(BaseSettings):
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     """Who may use the API. Without it everybody who reaches the API may do everything, on loopback alone."""
 
+    nimble: NimbleSettings = Field(default_factory=NimbleSettings)
+    """The Nimble-compatible API."""
+
+    public_url: Annotated[str, AfterValidator(_page_address)] | None = None
+    """Where people reach the page, such as https://ferry.example.com or, behind a proxy's prefix,
+    https://example.com/ferry: what addresses that are handed out begin with. Default: as the caller reached the API."""
+
     admission: AdmissionSettings = Field(default_factory=AdmissionSettings)
     """What viewers show to the relay."""
 
@@ -175,6 +191,22 @@ class BrokerSettings(BaseSettings):
     wait_max_s: Annotated[float, Field(ge=0, le=600)] = 60
     """Longest time that a request may ask to wait (`Prefer: wait`)."""
 
+    quota_per_owner: Annotated[int, Field(ge=1)] | None = None
+    """Most sessions that one owner may have at once, stopped ones too. Without identity an owner is an address."""
+
+    quota_total: Annotated[int, Field(ge=1)] | None = 10_000
+    """Most sessions that there may be at once in all."""
+
+    quota_exempt_admins: bool = False
+    """Let admins exceed both quotas; without identity everybody is one."""
+
+    rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    """Requests a second that one caller may make on average; more are answered 429. Without identity a caller is an
+    address. Default: no bound."""
+
+    rate_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    """Requests that a caller may make at once when it made none for a while."""
+
     catalog: Annotated[Path, AfterValidator(_file)] | None = None
     """The catalog file. Default: the one that ships, with the test pattern and the USD viewer."""
 
@@ -198,6 +230,9 @@ class BrokerSettings(BaseSettings):
 
     log_level: LogLevel = LogLevel.INFO
     """The least that is logged."""
+
+    audit_log: Path | None = None
+    """The file to which who did what is appended, a JSON object a line (docs/operations.md). Default: the usual log."""
 
     @model_validator(mode="after")
     def _gateway_is_known(self) -> Self:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Protocol
 
 from signaling.routes import RelayInfo, Route, RouteReport
@@ -31,11 +32,20 @@ class RouteTable(Protocol):
     async def reports(self) -> Mapping[str, RouteReport]:
         """The latest report of each session, by session id."""
 
+    async def route(self, session_id: str) -> Route | None:
+        """The route that is wanted for this session."""
+
+    async def report_on(self, session_id: str) -> RouteReport | None:
+        """The latest report of this session."""
+
     async def relays(self) -> Mapping[str, RelayInfo]:
         """The relays that are announced now, by relay id."""
 
-    def changes(self) -> AsyncIterator[None]:
-        """Yield at once, and then after each change of reports or relays; several changes may come as one."""
+    def changes(self) -> AsyncIterator[frozenset[str]]:
+        """Yield at once, and then after each change of reports or relays; several changes may come as one.
+
+        What is yielded are the ids of the sessions whose report came, changed or went: first all that have one.
+        """
 
     async def announce(self, info: RelayInfo) -> None:
         """A relay says that it lives and what it offers."""
@@ -73,6 +83,34 @@ class ChangeSignal:
             yield
 
 
+class _Told:
+    """Tells followers of whom something was said, several of them at once."""
+
+    def __init__(self) -> None:
+        self._followers: list[tuple[asyncio.Event, set[str]]] = []
+
+    def fire(self, *session_ids: str) -> None:
+        """Tell every follower."""
+        for event, waiting in self._followers:
+            waiting.update(session_ids)
+            event.set()
+
+    async def follow(self, first: Iterable[str]) -> AsyncGenerator[frozenset[str], None]:
+        """Yield `first` at once, then who was spoken of since."""
+        event, waiting = follower = asyncio.Event(), set(first)
+        self._followers.append(follower)
+        event.set()
+        try:
+            while True:
+                await event.wait()
+                event.clear()
+                told = frozenset(waiting)
+                waiting.clear()
+                yield told
+        finally:
+            self._followers = [other for other in self._followers if other is not follower]
+
+
 class MemoryRouteTable:
     """The route table of one process."""
 
@@ -83,7 +121,7 @@ class MemoryRouteTable:
         self._keys: tuple[AdmissionKey, ...] = ()
         self._rekeyed = ChangeSignal()
         self._wanted = ChangeSignal()
-        self._told = ChangeSignal()
+        self._told = _Told()
 
     async def publish(self, route: Route) -> None:
         if self._routes.get(route.session_id) == route:
@@ -115,9 +153,16 @@ class MemoryRouteTable:
     async def relays(self) -> Mapping[str, RelayInfo]:
         return dict(self._relays)
 
-    async def changes(self) -> AsyncIterator[None]:
-        async for _ in self._told.follow():
-            yield
+    async def route(self, session_id: str) -> Route | None:
+        return self._routes.get(session_id)
+
+    async def report_on(self, session_id: str) -> RouteReport | None:
+        return self._reports.get(session_id)
+
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        async with aclosing(self._told.follow(self._reports)) as changes:
+            async for session_ids in changes:
+                yield session_ids
 
     async def announce(self, info: RelayInfo) -> None:
         if self._relays.get(info.id) != info:
@@ -134,7 +179,7 @@ class MemoryRouteTable:
             return
         if self._reports.get(report.session_id) != report:
             self._reports[report.session_id] = report
-            self._told.fire()
+            self._told.fire(report.session_id)
 
     async def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
         async for _ in self._wanted.follow():
@@ -142,4 +187,4 @@ class MemoryRouteTable:
 
     def _forget_report(self, session_id: str) -> None:
         if self._reports.pop(session_id, None) is not None:
-            self._told.fire()
+            self._told.fire(session_id)

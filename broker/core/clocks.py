@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from broker.core.session import Alarm, EndReason, Session, State
+from broker.core.session import Alarm, EndReason, Phase, Session, State
 from signaling.routes import RouteReport
 
 MEDIA_IS_PRESENCE_S = 15.0
@@ -75,7 +75,7 @@ def _pending_alarms(session: Session) -> list[Alarm]:
     alarms: list[Alarm] = []
     if session.slot is None or session.ports is None:
         reason, message = EndReason.NO_CAPACITY, f"No relay had two free ports within {clocks.placement_s:g} s"
-        if session.slot is None:
+        if session.slot is None and session.phase is not Phase.PLACING:
             reason, message = EndReason.QUEUE_TIMEOUT, f"No slot became free within {clocks.placement_s:g} s"
         alarms.append(Alarm(since + clocks.placement_s, reason, message, clocks.placement_s))
     else:

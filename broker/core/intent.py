@@ -11,7 +11,7 @@ from broker.errors import Conflict, Forbidden
 HANDLED_MOST = 32
 """So many requests with a key are remembered for each session."""
 
-_BUSY = "Another operation is in progress."
+BUSY = "Another operation is in progress."
 
 
 def stopped(session: Session, by: str, now: float, *, message: str = "Session is being stopped") -> Session:
@@ -49,7 +49,7 @@ def stop(session: Session, by: str, now: float, *, only_settled: bool) -> Sessio
     if session.clocks.max_stopped_s == 0:
         raise Conflict(f"Sessions of profile {session.profile!r} cannot be stopped. Delete it instead.")
     if only_settled and session.state is not State.READY:
-        raise Conflict("Session is stopped already." if session.is_settled else _BUSY)
+        raise Conflict("Session is stopped already." if session.is_settled else BUSY)
     return stopped(session, by, now)
 
 
@@ -57,10 +57,10 @@ def start(session: Session, by: str, now: float, *, secret: str, only_settled: b
     """A stopped session, to be placed anew; one that runs already stays. Raises Conflict while it is being stopped."""
     if session.state is not State.STOPPED:
         if only_settled:
-            raise Conflict("Session runs already." if session.is_settled else _BUSY)
+            raise Conflict("Session runs already." if session.is_settled else BUSY)
         return session
     if not session.is_settled:
-        raise Conflict(_BUSY)
+        raise Conflict(BUSY)
     return replace(
         session,
         state=State.PENDING,

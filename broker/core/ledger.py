@@ -1,11 +1,11 @@
-"""The port ledger and the other claims: what has an owner, what lingers, what is free."""
+"""The port ledger and the other claims: what has an owner, what lingers, what is free, and how much of it is taken."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.core.session import RelayPorts, Session
+from broker.core.session import Phase, RelayPorts, Session, State
 
 PORT_LINGER_S = 30.0
 """How long a released port is left alone, so that late datagrams and clients of its last session find nobody."""
@@ -55,17 +55,71 @@ def lingering(before: Session | None, after: Session, now: float) -> dict[str, f
     return {claim: until for claim in port_claims(before.ports)}
 
 
-class Ledger:
-    """A snapshot of all claims, asked what is free and how full a relay is."""
+def pools_of(session: Session) -> frozenset[str]:
+    """What the session counts in: all sessions and its share's until it ends, its profile's slots, its relay's ports.
 
-    def __init__(self, claims: Mapping[str, Claim]) -> None:
+    One that waits for a slot counts in its profile's queue, and where ports are all that it lacks, among those too.
+    """
+    if session.state is not State.ENDED:
+        pools = {ALL_SESSIONS, share_pool(session.share)}
+    else:
+        pools = set()
+    if session.slot is not None:
+        pools.add(slots_pool(session.slot.provider, session.slot.profile))
+    if session.ports is not None:
+        pools.add(relay_pool(session.ports.relay_id))
+    if is_waiting(session):
+        pools.add(queue_pool(session.profile))
+        if session.phase is Phase.PLACING:
+            pools.add(WAITING_FOR_PORTS)
+    return frozenset(pools)
+
+
+def is_waiting(session: Session) -> bool:
+    """Whether it waits for a slot."""
+    return session.state is State.PENDING and session.slot is None
+
+
+ALL_SESSIONS = "sessions"
+WAITING_FOR_PORTS = "waiting-for-ports"
+
+
+def share_pool(share: str) -> str:
+    """The pool of what one share has: its quota."""
+    return f"share/{share}"
+
+
+def slots_pool(provider: str, profile: str) -> str:
+    """The pool of a profile's slots."""
+    return f"slots/{provider}/{profile}"
+
+
+def queue_pool(profile: str) -> str:
+    """The pool of those who wait for a slot of a profile."""
+    return f"queue/{profile}"
+
+
+def relay_pool(relay_id: str) -> str:
+    """The pool of those who hold ports of a relay."""
+    return f"relay/{relay_id}"
+
+
+class Ledger:
+    """All claims and how many count in each pool, asked what is free. It may be a view that goes on with the store."""
+
+    def __init__(self, claims: Mapping[str, Claim], pools: Mapping[str, int]) -> None:
         self._claims = claims
+        self._pools = pools
 
     def is_free(self, claim: str) -> bool:
         """Whether nobody holds it and it does not linger."""
         return claim not in self._claims
 
-    def load(self, relay_id: str) -> int:
-        """How many sessions hold ports of this relay; what lingers is not counted."""
-        prefix = port_claim(relay_id, 0)[:-1]
-        return len({c.owner for key, c in self._claims.items() if c.owner is not None and key.startswith(prefix)})
+    def owner(self, claim: str) -> str | None:
+        """The session that holds it."""
+        held = self._claims.get(claim)
+        return None if held is None else held.owner
+
+    def count(self, pool: str) -> int:
+        """How many sessions count in this pool."""
+        return self._pools.get(pool, 0)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain
 from uuid import UUID
 
 from broker.core.catalog import Profile
-from broker.core.ledger import Ledger, port_claim
-from broker.core.session import RelayPorts
+from broker.core.ledger import (
+    WAITING_FOR_PORTS,
+    Ledger,
+    port_claim,
+    queue_pool,
+    relay_pool,
+    slots_pool,
+)
+from broker.core.session import Phase, RelayPorts, Session
 from broker.core.slot import SlotRef, slot_claim
 from signaling.routes import PortRange, RelayInfo
 
@@ -15,10 +24,43 @@ _STRIDE = 7919
 """A prime, so that tries after a taken pair do not walk into the same process's next port."""
 
 
+_WALKED_SLOTS = 64
+"""Of so many slots the first free one is looked for from the first on; of more, from a place of the session's own."""
+
+
+def placed_or_waiting(
+    session: Session, profile: Profile, relays: Mapping[str, RelayInfo], ledger: Ledger, now: float
+) -> tuple[Session, dict[str, int]]:
+    """A newcomer with slot and ports, if nobody waits for them and they are there; else as one who waits.
+
+    Beside it, how many may count in which pools once it is written: nobody is overtaken, and no queue grows too long.
+    Without any relay a slot is enough: the backend may start until one comes.
+    """
+    queue = queue_pool(profile.id)
+    if ledger.count(queue) == 0 and ledger.count(WAITING_FOR_PORTS) == 0:
+        slot = choose_slot(profile, session.id, ledger, run=session.run)
+        ports = choose_ports(relays, ledger, session.id) if slot is not None else None
+        if slot is not None and (ports is not None or not relays):
+            phase = Phase.STARTING if ports is not None else Phase.PLACING
+            placed_at = now if ports is not None else None
+            bounds = {queue: 0, WAITING_FOR_PORTS: 0}
+            if ports is not None:
+                bounds[relay_pool(ports.relay_id)] = relays[ports.relay_id].capacity
+            return replace(session, slot=slot, ports=ports, phase=phase, placed_at=placed_at), bounds
+    waiting = replace(session, slot=None, ports=None, phase=Phase.QUEUED, message=WAITS_FOR_SLOT)
+    return waiting, {queue: profile.queue}
+
+
+WAITS_FOR_SLOT = "Session is being prepared: waiting for a free slot"
+
+
 def choose_slot(profile: Profile, session_id: str, ledger: Ledger, *, run: int = 0) -> SlotRef | None:
     """The first free slot of a profile; None when all are taken. `run` tells the starts of a session apart."""
     name = session_id[:8] if run == 0 else f"{session_id[:8]}-{run}"
-    for number in range(profile.slots):
+    if ledger.count(slots_pool(profile.provider, profile.id)) >= profile.slots:
+        return None
+    start = 0 if profile.slots <= _WALKED_SLOTS else UUID(session_id).int % profile.slots
+    for number in chain(range(start, profile.slots), range(start)):
         if ledger.is_free(slot_claim(profile.provider, profile.id, number)):
             return SlotRef(profile.provider, profile.id, number, f"{profile.id}-{number}-{name}")
     return None
@@ -37,7 +79,11 @@ def choose_ports(
     The search starts at a place given by the session's id, so that ports come back late and brokers seldom collide.
     `avoid` is a pair that was found taken and is not in the ledger yet.
     """
-    room = {relay.id: ledger.load(relay.id) / relay.capacity for relay in relays.values() if _takes_sessions(relay)}
+    room = {
+        relay.id: ledger.count(relay_pool(relay.id)) / relay.capacity
+        for relay in relays.values()
+        if _takes_sessions(relay)
+    }
     seed = UUID(session_id).int + attempt * _STRIDE
     for relay_id in sorted((key for key in room if room[key] < 1), key=lambda key: (room[key], key)):
         relay = relays[relay_id]

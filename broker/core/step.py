@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from broker.core.clocks import input_grain_s, lead_s, next_alarm, next_look, viewer_is_present
 from broker.core.intent import stopped
 from broker.core.ledger import Ledger
-from broker.core.placement import choose_ports
+from broker.core.placement import WAITS_FOR_SLOT, choose_ports
 from broker.core.principal import ITSELF
 from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
 from broker.core.slot import Backend, BackendState, SlotRef
@@ -110,7 +110,13 @@ def _advance(session: Session, facts: Facts, now: float) -> Session:
 
 
 def _take_slot(session: Session, facts: Facts, now: float) -> Session:
-    return session if session.slot is not None or facts.offer is None else replace(session, slot=facts.offer)
+    """Take the slot offered, and with it ports, once a relay that is there has some."""
+    if session.slot is not None or facts.offer is None:
+        return session
+    ports = choose_ports(facts.relays, facts.ledger, session.id)
+    if ports is None and facts.relays:
+        return session
+    return replace(session, slot=facts.offer, ports=ports, placed_at=now if ports is not None else None)
 
 
 _AT_REST = (State.STOPPED, State.ENDED)
@@ -195,7 +201,7 @@ def _settle(session: Session, facts: Facts, now: float) -> Session:
         return session
     phase = _waits_for(session, facts)
     if phase is not None:
-        return replace(session, phase=phase, message=f"Session is being prepared: {_TELLS[phase]}")
+        return replace(session, phase=phase, message=_TELLS[phase])
     return replace(
         session,
         state=State.READY,
@@ -214,17 +220,17 @@ def _expiry(session: Session, now: float) -> float | None:
 
 
 _TELLS = {
-    Phase.QUEUED: "waiting for a free slot",
-    Phase.PLACING: "waiting for a relay with free ports",
-    Phase.STARTING: "starting the streaming backend",
-    Phase.ROUTING: "opening the route",
+    Phase.QUEUED: WAITS_FOR_SLOT,
+    Phase.PLACING: "Session is being prepared: waiting for a relay with free ports",
+    Phase.STARTING: "Session is being prepared: starting the streaming backend",
+    Phase.ROUTING: "Session is being prepared: opening the route",
 }
 
 
 def _waits_for(session: Session, facts: Facts) -> Phase | None:
     backend, report = facts.backend, facts.report
     if session.slot is None:
-        return Phase.QUEUED
+        return Phase.QUEUED if facts.offer is None else Phase.PLACING
     if session.ports is None:
         return Phase.PLACING
     if backend is None or backend.state is not BackendState.CLAIMED or backend.session_id != session.id:

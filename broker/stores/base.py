@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from broker.core.events import Event, EventDraft
-from broker.core.ledger import Claim
+from broker.core.ledger import Claim, Ledger
 from broker.core.session import Session
 
 
 class WriteRace(Exception):
     """Someone else wrote first, or holds a claim; nothing was written. Read again and decide anew."""
+
+
+@dataclass(eq=False)
+class PoolFull(Exception):
+    """The write would have had more sessions count in this pool than it was to; nothing was written."""
+
+    pool: str
 
 
 class EventsTrimmed(Exception):
@@ -25,7 +33,8 @@ WriteListener = Callable[[Session | None, Session], None]
 class Store(Protocol):
     """Sessions and their claims, written together by compare-and-set.
 
-    Every method may raise `StoreUnavailable`. A session whose `forget_at` has passed is gone, its claims with it.
+    Every method may raise `StoreUnavailable`. A session whose `forget_at` has passed is gone, its claims with it; so
+    are the oldest of those that have one, where they are more than the store keeps.
     """
 
     async def now(self) -> float:
@@ -40,12 +49,23 @@ class Store(Protocol):
     async def claims(self) -> Mapping[str, Claim]:
         """All claims by key: those that sessions hold and those that linger."""
 
-    async def write(self, session: Session, *, linger: Mapping[str, float] | None = None) -> Session:
+    async def ledger(self) -> Ledger:
+        """The same to be asked, with the pools: what is taken now. It may go on with the store, so ask it at once."""
+
+    async def write(
+        self,
+        session: Session,
+        *,
+        linger: Mapping[str, float] | None = None,
+        bounds: Mapping[str, int] | None = None,
+    ) -> Session:
         """Write the session and hold exactly the claims of `claims_of(session)` for it; returns it as written.
 
         `session.revision` must be that of the stored session (0: there is none yet), and none of its claims may belong
         to another or linger; raises WriteRace else. A claim that it gives up is free at once, or at the time that
-        `linger` gives for its key. What `events_between` makes of the change is appended with it, or neither is.
+        `linger` gives for its key. It counts in exactly `pools_of(session)`; raises PoolFull where a pool in `bounds`
+        would then count more than that gives, whether this session counts in it or not. What `events_between` makes of
+        the change is appended with it, or neither is.
         """
 
     def listen(self, listener: WriteListener) -> None:

@@ -9,22 +9,30 @@ from heapq import heappop, heappush
 
 from broker.changes import ChangeFeed
 from broker.core.events import Event, EventDraft, events_between
-from broker.core.ledger import Claim, claims_of
+from broker.core.ledger import Claim, Ledger, claims_of, pools_of
 from broker.core.session import Session
-from broker.stores.base import WriteListener, WriteRace
+from broker.stores.base import PoolFull, WriteListener, WriteRace
 from broker.stores.event_log import EventLog
 
 _IDS_PER_S = 1_000_000
 """Events are numbered from the clock's microseconds on, so that a number of an earlier run is never one of this."""
 
 
+_NOTHING: frozenset[str] = frozenset()
+_KEPT_ENDED = 20_000
+"""So many sessions that have ended are kept to be read, whatever their age."""
+
+
 class MemoryStore:
     """Sessions and claims in dictionaries. No method waits for anything, so each is one step to everybody else."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, *, kept_ended: int = _KEPT_ENDED) -> None:
         self._clock = clock
+        self._kept_ended = kept_ended
         self._sessions: dict[str, Session] = {}
         self._claims: dict[str, Claim] = {}
+        self._pools: dict[str, int] = {}
+        self._ledger = Ledger(self._claims, self._pools)
         self._due_sessions: list[tuple[float, str]] = []
         self._due_claims: list[tuple[float, str]] = []
         self._changes = ChangeFeed()
@@ -46,28 +54,53 @@ class MemoryStore:
         self._forget_what_is_due()
         return dict(self._claims)
 
-    async def write(self, session: Session, *, linger: Mapping[str, float] | None = None) -> Session:
+    async def ledger(self) -> Ledger:
+        self._forget_what_is_due()
+        return self._ledger
+
+    async def write(
+        self,
+        session: Session,
+        *,
+        linger: Mapping[str, float] | None = None,
+        bounds: Mapping[str, int] | None = None,
+    ) -> Session:
         self._forget_what_is_due()
         stored = self._sessions.get(session.id)
         if session.revision != (stored.revision if stored is not None else 0):
             raise WriteRace(f"session {session.id} was written by someone else")
-        held = claims_of(session)
-        for key in held:
-            claim = self._claims.get(key)
-            if claim is not None and claim.owner != session.id:
+        held, had = claims_of(session), claims_of(stored) if stored is not None else _NOTHING
+        for key in held - had:
+            if key in self._claims:
                 raise WriteRace(f"{key} is taken")
-        for key in (claims_of(stored) if stored is not None else frozenset()) - held:
+        counts, counted = pools_of(session), pools_of(stored) if stored is not None else _NOTHING
+        for pool, most in (bounds or {}).items():
+            if self._pools.get(pool, 0) + (pool in counts) - (pool in counted) > most:
+                raise PoolFull(pool)
+        for key in had - held:
             self._give_up(key, (linger or {}).get(key))
-        self._claims.update({key: Claim(session.id) for key in held})
-        written = replace(session, revision=session.revision + 1)
-        self._sessions[session.id] = written
-        if written.forget_at is not None:
-            heappush(self._due_sessions, (written.forget_at, written.id))
-        self._events.append(events_between(stored, written))
+        self._claims.update({key: Claim(session.id) for key in held - had})
+        self._count(counted - counts, -1)
+        self._count(counts - counted, 1)
+        return self._written(stored, replace(session, revision=session.revision + 1))
+
+    def _written(self, stored: Session | None, session: Session) -> Session:
+        self._sessions[session.id] = session
+        if session.forget_at is not None and (stored is None or stored.forget_at is None):
+            heappush(self._due_sessions, (session.forget_at, session.id))
+        self._events.append(events_between(stored, session))
         self._changes.fire(session.id)
         for listener in self._listeners:
-            listener(stored, written)
-        return written
+            listener(stored, session)
+        return session
+
+    def _count(self, pools: frozenset[str], by: int) -> None:
+        for pool in pools:
+            count = self._pools.get(pool, 0) + by
+            if count:
+                self._pools[pool] = count
+            else:
+                del self._pools[pool]
 
     def listen(self, listener: WriteListener) -> None:
         self._listeners.append(listener)
@@ -97,10 +130,8 @@ class MemoryStore:
             until, key = heappop(self._due_claims)
             if self._claims.get(key) == Claim(None, until):
                 del self._claims[key]
-        while self._due_sessions and self._due_sessions[0][0] <= now:
-            _, session_id = heappop(self._due_sessions)
-            session = self._sessions.get(session_id)
-            if session is not None and session.forget_at is not None and session.forget_at <= now:
-                del self._sessions[session_id]
-                for key in claims_of(session):
-                    del self._claims[key]
+        due = self._due_sessions
+        while due and (due[0][0] <= now or len(due) > self._kept_ended):
+            session = self._sessions.pop(heappop(due)[1])
+            for key in claims_of(session):
+                del self._claims[key]

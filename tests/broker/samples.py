@@ -111,6 +111,7 @@ def make_facts(
     report: RouteReport | None = None,
     relays: tuple[RelayInfo, ...] = (RELAY,),
     claims: Mapping[str, Claim] | None = None,
+    offer: SlotRef | None = None,
 ) -> Facts:
     return Facts(
         backend=backend,
@@ -119,7 +120,8 @@ def make_facts(
         published=published,
         report=report,
         relays={relay.id: relay for relay in relays},
-        ledger=Ledger(claims or {}),
+        ledger=Ledger(claims or {}, {}),
+        offer=offer,
     )
 
 

@@ -22,6 +22,7 @@ from broker.providers.process import ProcessProvider, ProcessSettings, usual_bac
 from broker.reconciler import Reconciler
 from broker.sessions import Sessions
 from broker.stores.memory import MemoryStore
+from broker.waiting_room import WaitingRoom
 from signaling.errors import TableUnavailable
 from signaling.routes import PortRange
 from signaling.table import MemoryRouteTable
@@ -68,7 +69,8 @@ class Outage:
     def end(self) -> None:
         self._begun.clear()
 
-    async def cutting(self, items: AsyncGenerator[Item, None], error: Exception) -> AsyncGenerator[Item, None]:
+    async def cutting(self, items: AsyncIterator[Item], error: Exception) -> AsyncGenerator[Item, None]:
+        assert isinstance(items, AsyncGenerator)
         async with aclosing(items):
             while True:
                 item = asyncio.ensure_future(anext(items))
@@ -98,9 +100,9 @@ class ShakyTable(MemoryRouteTable):
         super().__init__()
         self.outage = outage
 
-    async def changes(self) -> AsyncIterator[None]:
-        async for _ in self.outage.cutting(super().changes(), TableUnavailable()):  # type: ignore[arg-type]
-            yield
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        async for ids in self.outage.cutting(super().changes(), TableUnavailable()):
+            yield ids
 
 
 @asynccontextmanager
@@ -116,13 +118,10 @@ async def broker(
     profile = profile or make_profile(command=(*BACKEND, *arguments))
     store, table = ShakyStore(outage or Outage()), ShakyTable(outage or Outage())
     provider = ProcessProvider(ProcessSettings(usual_backend_host(), end_grace_s=1.0))
-    whole = Broker(store, Sessions(store, table), ReportingRelay(table), profile)
+    catalog, room = catalog or make_catalog(profile), WaitingRoom()
+    whole = Broker(store, Sessions(store, table, catalog=lambda: catalog, room=room), ReportingRelay(table), profile)
     whole.relay.taken |= taken
-    tasks = [
-        asyncio.create_task(
-            Reconciler(store, table, {"process": provider}, lambda: catalog or make_catalog(profile)).run()
-        )
-    ]
+    tasks = [asyncio.create_task(Reconciler(store, table, {"process": provider}, lambda: catalog, room=room).run())]
     if relay:
         tasks.append(asyncio.create_task(whole.relay.run()))
     try:

@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.session import EndReason, RelayPorts, Session, State, ended
-from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, StoreUnavailable
-from broker.sessions import Sessions
+from broker.core.catalog import Catalog
+from broker.core.queue import Place
+from broker.core.session import EndReason, Phase, RelayPorts, Session, State, ended
+from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, QuotaExceeded, StoreUnavailable
+from broker.sessions import Quotas, Sessions
 from broker.stores.base import WriteRace
 from broker.stores.memory import MemoryStore
+from broker.waiting_room import WaitingRoom
 from signaling.routes import PortRange
 from signaling.table import MemoryRouteTable
-from tests.broker.samples import ADMIN, CLOCKS, ME, RELAY, YOU, make_profile, make_resolved, session_id
+from tests.broker.samples import ADMIN, CLOCKS, ME, RELAY, YOU, make_catalog, make_profile, make_resolved, session_id
 
 
 @pytest.fixture
@@ -26,7 +29,9 @@ def routes() -> MemoryRouteTable:
 
 @pytest.fixture
 def sessions(store: MemoryStore, routes: MemoryRouteTable) -> Sessions:
-    return Sessions(store, routes)
+    room = WaitingRoom()
+    store.listen(room.see)
+    return Sessions(store, routes, catalog=lambda: make_catalog(make_profile()), room=room)
 
 
 async def make_ready(store: MemoryStore, session: Session) -> None:
@@ -63,51 +68,107 @@ async def test_a_session_is_made_while_no_relay_is_announced(sessions: Sessions)
     assert (await sessions.create(make_resolved(make_profile()), {}, by=ME)).ports is None
 
 
-async def test_nothing_is_allocated_when_all_slots_are_taken(sessions: Sessions, store: MemoryStore) -> None:
+async def test_a_session_that_finds_no_slot_waits_in_the_queue(sessions: Sessions) -> None:
     resolved = make_resolved(make_profile(slots=1))
     await sessions.create(resolved, {}, by=ME)
-    before = await store.claims()
-    with pytest.raises(NoCapacity) as refusal:
+    waiting = [await sessions.create(resolved, {}, by=ME) for _ in range(3)]
+    assert {(session.phase, session.slot, session.ports) for session in waiting} == {(Phase.QUEUED, None, None)}
+    now = await sessions.now()
+    assert [sessions.place_of(session, now) for session in waiting] == [Place(n, None, 3) for n in (1, 2, 3)]
+    await sessions.end(waiting[0].id, by=ME)
+    await sessions.stop(waiting[1].id, by=ME)
+    assert [sessions.place_of(session, now) for session in waiting] == [None, None, Place(1, None, 1)]
+
+
+async def test_a_newcomer_does_not_overtake_those_who_wait(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(make_profile(slots=1))
+    first = await sessions.create(resolved, {}, by=ME)
+    await sessions.create(resolved, {}, by=ME)
+    await store.write(replace(ended(first, EndReason.DELETED, "", 1.0), slot=None))
+    assert (await sessions.create(resolved, {}, by=YOU)).phase is Phase.QUEUED
+
+
+async def everything(store: MemoryStore) -> object:
+    ledger = await store.ledger()
+    pools = ("sessions", "share/me", "share/you", "slots/process/default", "queue/default", "relay/relay-a")
+    return await store.claims(), await store.sessions(), [ledger.count(pool) for pool in pools]
+
+
+async def test_nothing_is_allocated_when_the_queue_is_full_too(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(replace(make_profile(slots=1), queue=1))
+    for _ in range(2):
         await sessions.create(resolved, {}, by=ME)
+    before = await everything(store)
+    with pytest.raises(NoCapacity, match="default") as refusal:
+        await sessions.create(resolved, {}, by=YOU)
     assert refusal.value.retry_after_s > 0
-    assert "default" in str(refusal.value)
-    assert await store.claims() == before
-    assert len(await store.sessions()) == 1
+    assert await everything(store) == before
 
 
-async def test_nothing_is_allocated_when_no_ports_are_left(
-    sessions: Sessions, store: MemoryStore, routes: MemoryRouteTable
+async def test_a_profile_without_queue_refuses_at_once(sessions: Sessions, store: MemoryStore) -> None:
+    resolved = make_resolved(replace(make_profile(slots=1), queue=0))
+    await sessions.create(resolved, {}, by=ME)
+    before = await everything(store)
+    with pytest.raises(NoCapacity):
+        await sessions.create(resolved, {}, by=ME)
+    assert await everything(store) == before
+
+
+async def test_a_session_for_which_no_ports_are_left_waits_for_them(
+    sessions: Sessions, routes: MemoryRouteTable
 ) -> None:
     await routes.announce(replace(RELAY, ports=PortRange(31000, 31001)))
     resolved = make_resolved(make_profile())
     await sessions.create(resolved, {}, by=ME)
-    with pytest.raises(NoCapacity):
-        await sessions.create(resolved, {}, by=ME)
-    assert len(await store.sessions()) == 1
+    waiting = await sessions.create(resolved, {}, by=ME)
+    assert (waiting.phase, waiting.slot, waiting.ports) == (Phase.QUEUED, None, None)
 
 
 async def test_many_at_once_get_as_many_slots_as_there_are(sessions: Sessions, routes: MemoryRouteTable) -> None:
     await routes.announce(replace(RELAY, ports=PortRange(31000, 31099), capacity=100))
-    resolved = make_resolved(make_profile(slots=7))
+    resolved = make_resolved(replace(make_profile(slots=7), queue=5))
     asked = (sessions.create(resolved, {}, by=ME) for _ in range(20))
     results = await asyncio.gather(*asked, return_exceptions=True)
-    assert sum(isinstance(result, Session) for result in results) == 7
-    assert sum(isinstance(result, NoCapacity) for result in results) == 13
+    made = [result for result in results if isinstance(result, Session)]
+    slots = {session.slot.claim for session in made if session.slot is not None}
+    assert (len(made), len(slots)) == (12, 7)
+    assert sum(isinstance(result, NoCapacity) for result in results) == 8
 
 
-async def test_a_slot_that_is_being_given_back_is_waited_for(sessions: Sessions, store: MemoryStore) -> None:
-    resolved = make_resolved(make_profile(slots=1))
-    first = await sessions.create(resolved, {}, by=ME)
-    await sessions.end(first.id, by=ME)
-    waiting = asyncio.create_task(sessions.create(resolved, {}, by=ME))
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert not waiting.done()
-    over = await store.read(first.id)
-    assert over is not None
-    await store.write(replace(over, slot=None))
-    async with asyncio.timeout(5):
-        assert (await waiting).slot is not None
+async def test_a_quota_counts_each_owner_and_all_together(store: MemoryStore, routes: MemoryRouteTable) -> None:
+    sessions = Sessions(store, routes, quotas=Quotas(per_owner=2, total=3))
+    resolved = make_resolved(make_profile(slots=9))
+    mine = [await sessions.create(resolved, {}, by=ME) for _ in range(2)]
+    before = await everything(store)
+    with pytest.raises(QuotaExceeded, match="'me' has 2 sessions"):
+        await sessions.create(resolved, {}, by=ME)
+    with pytest.raises(QuotaExceeded, match="'me' has 2 sessions"):
+        await sessions.create(resolved, {}, by=ADMIN, owner="me")
+    assert await everything(store) == before
+    await sessions.create(resolved, {}, by=YOU)
+    with pytest.raises(QuotaExceeded, match="3 sessions, as many as allowed in all"):
+        await sessions.create(resolved, {}, by=ADMIN)
+    await sessions.stop(mine[0].id, by=ME)
+    with pytest.raises(QuotaExceeded):
+        await sessions.create(resolved, {}, by=ME)
+    await sessions.end(mine[0].id, by=ME)
+    assert (await sessions.create(resolved, {}, by=ME)).owner == "me"
+
+
+async def test_of_many_at_once_no_more_than_the_quota_are_made(store: MemoryStore, routes: MemoryRouteTable) -> None:
+    sessions = Sessions(store, routes, quotas=Quotas(per_owner=4))
+    asked = (sessions.create(make_resolved(make_profile(slots=9)), {}, by=ME) for _ in range(20))
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(result, QuotaExceeded) for result in results) == 16
+    assert len(await store.sessions()) == 4
+
+
+async def test_admins_may_be_let_off_the_quota(store: MemoryStore, routes: MemoryRouteTable) -> None:
+    sessions = Sessions(store, routes, quotas=Quotas(per_owner=1, total=1, exempt_admins=True))
+    for _ in range(3):
+        await sessions.create(make_resolved(make_profile(slots=9)), {}, by=ADMIN)
+    with pytest.raises(QuotaExceeded):
+        await sessions.create(make_resolved(make_profile(slots=9)), {}, by=ME)
 
 
 async def test_a_second_create_with_the_same_key_is_the_same_session(sessions: Sessions, store: MemoryStore) -> None:
@@ -189,7 +250,7 @@ async def test_sessions_are_listed_oldest_first(routes: MemoryRouteTable) -> Non
 class RacedStore(MemoryStore):
     """A store in which someone else is always first."""
 
-    async def write(self, session: Session, *, linger: object = None) -> Session:
+    async def write(self, session: Session, *, linger: object = None, bounds: object = None) -> Session:
         raise WriteRace("too late")
 
 
@@ -252,3 +313,61 @@ async def test_a_change_with_a_key_is_made_once(sessions: Sessions) -> None:
     with pytest.raises(Conflict):
         await sessions.update(session.id, by=ME, change=count, idempotency_key="k", asked="something else")
     assert (await sessions.update(session.id, by=ADMIN, change=count, idempotency_key="k")).labels == {"count": "2"}
+
+
+async def test_a_session_is_not_started_where_it_could_not_even_wait(sessions: Sessions, store: MemoryStore) -> None:
+    def catalog() -> Catalog:
+        return make_catalog(replace(make_profile(slots=1), queue=0))
+
+    sessions = Sessions(store, MemoryRouteTable(), catalog=catalog)
+    resolved = make_resolved(make_profile(slots=1))
+    stopped = await sessions.stop((await sessions.create(resolved, {}, by=ME)).id, by=ME)
+    stopped = await store.write(replace(stopped, slot=None))
+    await sessions.create(resolved, {}, by=ME)
+    before = await everything(store)
+    with pytest.raises(NoCapacity):
+        await sessions.start(stopped.id, by=ME)
+    assert await everything(store) == before
+
+
+async def test_a_session_whose_profile_is_gone_is_not_started(store: MemoryStore) -> None:
+    sessions = Sessions(store, MemoryRouteTable())
+    stopped = await sessions.stop((await sessions.create(make_resolved(make_profile()), {}, by=ME)).id, by=ME)
+    await store.write(replace(stopped, slot=None))
+    with pytest.raises(NotFound, match="profile"):
+        await sessions.start(stopped.id, by=ME)
+
+
+async def test_stop_and_start_may_be_repeated_and_nimbles_are_strict(sessions: Sessions, store: MemoryStore) -> None:
+    session = await sessions.create(make_resolved(make_profile()), {}, by=ME)
+    assert await sessions.start(session.id, by=ME) == session, "it runs already"
+    with pytest.raises(Conflict, match="in progress"):
+        await sessions.start(session.id, by=ME, only_settled=True)
+    with pytest.raises(Conflict, match="in progress"):
+        await sessions.stop(session.id, by=ME, only_settled=True)
+    await make_ready(store, session)
+    with pytest.raises(Conflict, match="runs already"):
+        await sessions.start(session.id, by=ME, only_settled=True)
+    stopped = await sessions.stop(session.id, by=ME, only_settled=True, idempotency_key="k")
+    assert await sessions.stop(session.id, by=ME, only_settled=True, idempotency_key="k") == stopped
+    assert await sessions.stop(session.id, by=ME) == stopped
+    with pytest.raises(Conflict, match="in progress"):
+        await sessions.stop(session.id, by=ME, only_settled=True)
+    await store.write(replace(stopped, slot=None, ports=None))
+    with pytest.raises(Conflict, match="stopped already"):
+        await sessions.stop(session.id, by=ME, only_settled=True)
+    with pytest.raises(Conflict, match="Idempotency-Key"):
+        await sessions.start(session.id, by=ME, idempotency_key="k")
+
+
+async def test_a_session_is_extended_by_its_owner(sessions: Sessions, store: MemoryStore) -> None:
+    clocks = replace(CLOCKS, max_length_s=60.0, extend_s=30.0)
+    session = await sessions.create(make_resolved(make_profile(clocks=clocks)), {}, by=ME)
+    with pytest.raises(Forbidden):
+        await sessions.extend(session.id, by=YOU)
+    with pytest.raises(Conflict):
+        await sessions.extend(session.id, by=ME)
+    await store.write(replace(session, state=State.READY, expires_at=5000.0, viewer_present=True, first_viewer_at=1.0))
+    assert (await sessions.extend(session.id, by=ME)).expires_at == 5030.0
+    assert (await sessions.extend(session.id, by=ME, seconds=10, idempotency_key="k")).expires_at == 5040.0
+    assert (await sessions.extend(session.id, by=ME, seconds=10, idempotency_key="k")).expires_at == 5040.0

@@ -62,6 +62,7 @@ async def test_publishing_the_same_route_again_changes_nothing() -> None:
     await table.report(REPORT)
     await table.publish(replace(ROUTE))
     assert await table.reports() == {"s1": REPORT}
+    assert (await table.report_on("s1"), await table.report_on("s2")) == (REPORT, None)
 
 
 async def test_report_goes_with_the_route_it_was_about() -> None:
@@ -107,6 +108,22 @@ async def test_broker_is_told_of_reports_and_relays_but_not_of_repetitions() -> 
     await soon(changes)
     await table.retire("r1")
     assert await table.relays() == {}
+
+
+async def test_broker_is_told_whose_report_changed() -> None:
+    table = MemoryRouteTable()
+    others = replace(ROUTE, session_id="s2", signaling_port=31010, media_port=31011)
+    for route in (ROUTE, others):
+        await table.publish(route)
+    assert (await table.route("s1"), await table.route("s3")) == (ROUTE, None)
+    await table.report(REPORT)
+    changes = table.changes()
+    assert await soon(changes) == {"s1"}
+    await table.report(replace(REPORT, session_id="s2", signaling_port=31010, media_port=31011))
+    await table.withdraw("s1")
+    assert await soon(changes) == {"s1", "s2"}
+    await table.announce(RELAY)
+    assert await soon(changes) == frozenset()
 
 
 async def test_two_watchers_each_hear_everything() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -195,7 +196,7 @@ async def test_a_create_is_safe_to_repeat_with_a_key(served: Served) -> None:
 
 
 async def test_without_a_free_slot_nothing_is_made_and_the_caller_told_when_to_come_back() -> None:
-    async with serving(profile=make_profile(slots=1)) as served:
+    async with serving(profile=replace(make_profile(slots=1), queue=0)) as served:
         await served.start()
         answer = await served.call("POST", "/stream", BODY)
         assert answer.status == 429

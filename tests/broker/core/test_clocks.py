@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from broker.core.clocks import REPORT_LAG_S, next_alarm, next_look, viewer_is_present
-from broker.core.session import EndReason, Session, State, ended
+from broker.core.clocks import REPORT_LAG_S, lead_s, next_alarm, next_look, viewer_is_present
+from broker.core.session import Alarm, EndReason, Phase, Session, State, ended
 from tests.broker.samples import CLOCKS, make_report, make_session, with_ports
 
 
@@ -34,7 +34,46 @@ def test_a_session_without_ports_waits_for_its_placement_only() -> None:
 
 
 def test_a_session_without_slot_waits_in_the_queue() -> None:
-    assert reason_and_time(replace(make_session(), slot=None)) == (EndReason.QUEUE_TIMEOUT, 1005.0)
+    queued = replace(make_session(), slot=None, phase=Phase.QUEUED)
+    assert reason_and_time(queued) == (EndReason.QUEUE_TIMEOUT, 1005.0)
+    assert reason_and_time(replace(queued, phase=Phase.PLACING)) == (EndReason.NO_CAPACITY, 1005.0)
+
+
+def test_the_time_in_the_queue_is_not_taken_from_the_time_to_start() -> None:
+    placed = replace(with_ports(make_session()), placed_at=1300.0)
+    assert reason_and_time(placed) == (EndReason.START_TIMEOUT, 1360.0)
+
+
+def test_a_stopped_session_may_stay_so_for_its_time_or_for_ever() -> None:
+    stopped = replace(make_session(), slot=None, state=State.STOPPED, phase=None, stopped_at=2000.0)
+    assert next_alarm(stopped) is None
+    bounded = replace(stopped, clocks=replace(CLOCKS, max_stopped_s=3600.0))
+    assert reason_and_time(bounded) == (EndReason.MAX_STOPPED, 5600.0)
+
+
+def test_the_longest_length_stops_a_session_where_its_profile_says_so_and_it_may_be_stopped() -> None:
+    clocks = replace(CLOCKS, max_length_s=60.0, at_max_length="stop")
+    alarm = next_alarm(replace(ready_session(), expires_at=1020.0, clocks=clocks))
+    assert alarm is not None and alarm.stops
+    alarm = next_alarm(replace(ready_session(), expires_at=1020.0, clocks=replace(clocks, max_stopped_s=0)))
+    assert alarm is not None and not alarm.stops
+
+
+def test_an_extension_puts_off_what_waits_for_viewers_and_input_but_not_the_longest_length() -> None:
+    clocks = replace(CLOCKS, max_length_s=3600.0, idle_s=100.0)
+    session = replace(ready_session(), expires_at=4000.0, kept_until=3000.0, clocks=clocks, last_input_at=1050.0)
+    assert reason_and_time(session) == (EndReason.NEVER_CONNECTED, 3000.0)
+    assert reason_and_time(replace(session, expires_at=2000.0)) == (EndReason.MAX_LENGTH, 2000.0)
+
+
+def test_a_warning_comes_a_minute_before_or_a_third_of_the_clock_or_as_the_profile_says() -> None:
+    session = ready_session()
+    long, short = (Alarm(5000.0, EndReason.IDLE, "", clock_s) for clock_s in (3600.0, 30.0))
+    assert (lead_s(session, long), lead_s(session, short)) == (60.0, 10.0)
+    told = replace(session, clocks=replace(CLOCKS, warn_s=20.0))
+    assert (lead_s(told, long), lead_s(told, short)) == (20.0, 20.0)
+    never = replace(session, clocks=replace(CLOCKS, warn_s=0))
+    assert lead_s(never, long) == 0
 
 
 def test_a_placed_session_has_time_to_start() -> None:

@@ -4,16 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.ledger import (
+    ALL_SESSIONS,
     PORT_LINGER_S,
     PORT_SET_ASIDE_S,
+    WAITING_FOR_PORTS,
     Claim,
     Ledger,
     claims_of,
     lingering,
+    pools_of,
     port_claim,
     port_claims,
+    queue_pool,
+    relay_pool,
+    share_pool,
+    slots_pool,
 )
-from broker.core.session import RelayPorts
+from broker.core.session import EndReason, Phase, RelayPorts, State, ended
 from tests.broker.samples import SLOT, make_session, with_ports
 
 OTHER_PORTS = RelayPorts("relay-a", "127.0.0.1", 31002, 31003)
@@ -38,24 +45,35 @@ def test_two_occupations_of_one_slot_share_its_claim() -> None:
 
 
 def test_a_port_that_nobody_claims_is_free_and_any_other_is_not() -> None:
-    ledger = Ledger({port_claim("relay-a", 31000): Claim("s"), port_claim("relay-a", 31001): Claim(None, 5.0)})
+    ledger = Ledger({port_claim("relay-a", 31000): Claim("s"), port_claim("relay-a", 31001): Claim(None, 5.0)}, {})
     assert not ledger.is_free(port_claim("relay-a", 31000))
     assert not ledger.is_free(port_claim("relay-a", 31001))
     assert ledger.is_free(port_claim("relay-b", 31000))
+    assert ledger.owner(port_claim("relay-a", 31000)) == "s"
+    assert ledger.owner(port_claim("relay-a", 31001)) is None
+    assert ledger.owner(port_claim("relay-b", 31000)) is None
 
 
-def test_load_counts_sessions_of_one_relay_and_not_what_lingers() -> None:
-    claims = {
-        "port/relay-a/31000": Claim("one"),
-        "port/relay-a/31001": Claim("one"),
-        "port/relay-a/31002": Claim("two"),
-        "port/relay-a/31004": Claim(None, 9.0),
-        "port/relay-b/31000": Claim("three"),
-        "slot/process/default/0": Claim("one"),
-    }
-    assert Ledger(claims).load("relay-a") == 2
-    assert Ledger(claims).load("relay-b") == 1
-    assert Ledger(claims).load("relay") == 0
+def test_a_pool_that_nobody_counts_in_counts_none() -> None:
+    assert Ledger({}, {relay_pool("relay-a"): 2}).count(relay_pool("relay-a")) == 2
+    assert Ledger({}, {relay_pool("relay-a"): 2}).count(relay_pool("relay-b")) == 0
+
+
+def test_a_session_counts_where_it_has_something() -> None:
+    session = with_ports(replace(make_session(), share="alice"))
+    mine = {ALL_SESSIONS, share_pool("alice")}
+    assert pools_of(session) == mine | {slots_pool("process", "default"), relay_pool("relay-a")}
+    over = ended(session, EndReason.DELETED, "", 1.0)
+    assert pools_of(over) == {slots_pool("process", "default"), relay_pool("relay-a")}, "no quota, but what it holds"
+    assert pools_of(replace(over, slot=None, ports=None)) == frozenset()
+
+
+def test_who_waits_counts_in_the_queue_and_who_is_stopped_in_its_quota_alone() -> None:
+    waiting = replace(make_session(), slot=None, phase=Phase.QUEUED, share="alice")
+    mine = {ALL_SESSIONS, share_pool("alice")}
+    assert pools_of(waiting) == mine | {queue_pool("default")}
+    assert pools_of(replace(waiting, phase=Phase.PLACING)) == mine | {queue_pool("default"), WAITING_FOR_PORTS}
+    assert pools_of(replace(waiting, state=State.STOPPED, phase=None)) == mine
 
 
 def test_ports_given_back_linger() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from broker.core.ledger import Claim, Ledger, claims_of, lingering
+from broker.core.ledger import Claim, Ledger, claims_of, lingering, pools_of
 from broker.core.placement import choose_slot
 from broker.core.session import Session, State, Wanted
 from broker.core.slot import Activity, Backend, BackendState
@@ -189,7 +190,8 @@ class World(RuleBasedStateMachine):
         self.claims = {
             key: claim for key, claim in self.claims.items() if claim.until is None or claim.until > self.now
         }
-        return Ledger(self.claims)
+        pools = Counter(pool for session in self.sessions.values() for pool in pools_of(session))
+        return Ledger(self.claims, pools)
 
     def any_session(self, data: st.DataObject) -> Session:
         return self.sessions[data.draw(st.sampled_from(sorted(self.sessions)))]

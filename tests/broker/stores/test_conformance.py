@@ -11,7 +11,7 @@ import pytest
 
 from broker.core.ledger import Claim
 from broker.core.session import READABLE_AFTER_END_S, EndReason, ended
-from broker.stores.base import Store, WriteRace
+from broker.stores.base import PoolFull, Store, WriteRace
 from broker.stores.memory import MemoryStore
 from tests.broker.samples import SLOT, make_session, session_id, with_ports
 
@@ -98,6 +98,46 @@ async def test_of_many_that_claim_the_same_at_once_one_wins(store: Store) -> Non
     assert len(await store.sessions()) == 1
 
 
+async def test_a_session_counts_in_its_pools_until_it_leaves_them(store: Store) -> None:
+    session = await store.write(replace(with_ports(make_session()), share="alice"))
+    pools = ("sessions", "share/alice", "slots/process/default", "relay/relay-a")
+    ledger = await store.ledger()
+    assert [ledger.count(pool) for pool in pools] == [1, 1, 1, 1]
+    session = await store.write(ended(session, EndReason.DELETED, "", 1.0))
+    ledger = await store.ledger()
+    assert [ledger.count(pool) for pool in pools] == [0, 0, 1, 1]
+    await store.write(replace(session, slot=None, ports=None))
+    ledger = await store.ledger()
+    assert [ledger.count(pool) for pool in pools] == [0, 0, 0, 0]
+
+
+async def test_a_write_beyond_a_bound_is_refused_and_changes_nothing(store: Store) -> None:
+    first = await store.write(make_session(), bounds={"sessions": 1})
+    second = replace(make_session(), id=session_id(8), slot=None)
+    before = await store.claims(), await store.sessions()
+    for bounds in ({"sessions": 1}, {"slots/process/default": 0}):
+        with pytest.raises(PoolFull):
+            await store.write(second, bounds=bounds)
+    assert (await store.claims(), await store.sessions()) == before
+    assert (await store.ledger()).count("sessions") == 1
+    await store.write(replace(first, slot=None, message="counts already"), bounds={"sessions": 1})
+
+
+async def test_of_many_at_once_a_bound_lets_in_as_many_as_it_says(store: Store) -> None:
+    rivals = [replace(make_session(), id=session_id(number), slot=None) for number in range(20)]
+    writes = (store.write(rival, bounds={"sessions": 7}) for rival in rivals)
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert sum(isinstance(result, PoolFull) for result in results) == 13
+    assert len(await store.sessions()) == (await store.ledger()).count("sessions") == 7
+
+
+async def test_the_ledger_knows_the_owner_of_a_claim(store: Store) -> None:
+    session = await store.write(replace(make_session(), idempotency="idempotency/create/k"))
+    ledger = await store.ledger()
+    assert ledger.owner("idempotency/create/k") == session.id
+    assert not ledger.is_free(SLOT.claim) and ledger.is_free("slot/process/default/1")
+
+
 async def test_a_port_that_lingers_is_nobodys_until_its_time(store: Store, clock: Clock) -> None:
     session = await store.write(with_ports(make_session()))
     await store.write(replace(session, ports=None), linger={"port/relay-a/31000": 1030.0, "port/relay-a/31001": 1060.0})
@@ -133,6 +173,7 @@ async def test_an_ended_session_is_readable_for_an_hour_and_its_request_known_as
     clock.now += READABLE_AFTER_END_S - 1
     assert await store.read(session.id) is not None
     clock.now += 1
+    assert (await store.ledger()).is_free("idempotency/create/k")
     assert await store.read(session.id) is None
     assert await store.sessions() == {}
     assert await store.claims() == {}
@@ -168,3 +209,12 @@ async def test_a_follower_of_one_session_hears_of_no_other(store: Store) -> None
 async def test_time_is_the_clocks(store: Store, clock: Clock) -> None:
     clock.now = 1234.5
     assert await store.now() == 1234.5
+
+
+async def test_of_those_that_ended_the_oldest_are_forgotten_first_where_they_are_many(clock: Clock) -> None:
+    store = MemoryStore(clock, kept_ended=2)
+    for number in range(4):
+        session = await store.write(replace(make_session(), id=session_id(number), slot=None, idempotency=f"k{number}"))
+        await store.write(ended(session, EndReason.DELETED, "", clock.now + number))
+    assert set(await store.sessions()) == {session_id(2), session_id(3)}
+    assert set(await store.claims()) == {"k2", "k3"}
