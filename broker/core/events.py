@@ -20,7 +20,8 @@ class EventType(StrEnum):
     """What an event tells of its session.
 
     `STATE`: where it is and what it waits for; `QUEUE`: its position; `ROUTE`: what a client connects to; `VIEWER`:
-    that viewers came or all have gone; `WARNING`: that a clock is about to end it; `ENDED`: why it ended, told last.
+    that viewers came or all have gone; `WARNING`: that a clock is about to end it, or no more; `ENDED`: why it ended,
+    told last.
     """
 
     STATE = "state"
@@ -64,6 +65,8 @@ def events_between(before: Session | None, after: Session) -> tuple[EventDraft, 
         events.append(_draft(EventType.ROUTE, after, route))
     if after.viewer_present != (before is not None and before.viewer_present):
         events.append(_draft(EventType.VIEWER, after, {"present": after.viewer_present}))
+    if after.warning != (before.warning if before is not None else None):
+        events.append(_draft(EventType.WARNING, after, _warning(after)))
     return tuple(events)
 
 
@@ -78,8 +81,8 @@ def queue_event(session: Session, *, position: int, eta_s: float | None, at: flo
 
 
 def waited_in_queue_s(before: Session | None, after: Session) -> float | None:
-    """How long the session stood in the queue that it left by this change; None where it left none."""
-    if before is None or before.phase is not Phase.QUEUED or after.phase is Phase.QUEUED:
+    """How long the session waited for the slot that it got by this change; None where it did not wait or got none."""
+    if before is None or before.phase is not Phase.QUEUED or after.phase in (None, Phase.QUEUED):
         return None
     return max(after.updated_at - before.pending_since, 0.0)
 
@@ -115,6 +118,27 @@ def _route(session: Session) -> dict[str, Scalar] | None:
         return None
     ports = session.ports
     return {"host": ports.host, "signaling_port": ports.signaling_port, "media_port": ports.media_port}
+
+
+def _warning(session: Session) -> dict[str, Scalar]:
+    """The clock that is about to end (or stop) the session; without a reason: none is any more."""
+    alarm = session.warning
+    if alarm is None:
+        return {"reason": None, "message": None, "ends_at": None, "stops": False, "extendable": False}
+    return {
+        "reason": alarm.reason.value,
+        "message": alarm.message,
+        "ends_at": alarm.at,
+        "stops": alarm.stops,
+        "extendable": _is_extendable(session),
+    }
+
+
+def _is_extendable(session: Session) -> bool:
+    clocks = session.clocks
+    if session.state is not State.READY or clocks.extend_s is None:
+        return False
+    return clocks.extend_most_s is None or session.extended_s < clocks.extend_most_s
 
 
 def _rounded(seconds: float | None) -> float | None:

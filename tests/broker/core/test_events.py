@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.core.events import EventType, events_between, present_events, queue_event, waited_in_queue_s
-from broker.core.session import EndReason, Phase, Session, State, ended
+from broker.core.session import Alarm, EndReason, Phase, Session, State, ended
 from tests.broker.samples import make_session, with_ports
 
 PENDING = make_session()
 READY = replace(with_ports(PENDING), state=State.READY, phase=None, message="Session is active", ready_at=1001.0)
 OVER = ended(READY, EndReason.IDLE, "No input came for 60 s", 1100.0)
+IDLE_SOON = Alarm(1060.0, EndReason.IDLE, "No input came for 60 s", 60)
 SESSIONS = [
     PENDING,
     replace(PENDING, phase=Phase.STARTING),
@@ -22,6 +23,7 @@ SESSIONS = [
     replace(READY, viewer_present=True),
     replace(READY, expires_at=4000.0),
     replace(READY, state=State.STOPPED),
+    replace(READY, warning=IDLE_SOON),
     OVER,
 ]
 
@@ -62,6 +64,31 @@ def test_viewers_coming_and_going_are_told() -> None:
     (left,) = events_between(watched, READY)
     assert (came.type, came.data, left.data) == (EventType.VIEWER, {"present": True}, {"present": False})
     assert types(None, watched) == [EventType.STATE, EventType.ROUTE, EventType.VIEWER]
+
+
+def test_a_warning_is_told_once_and_told_when_it_is_taken_back() -> None:
+    warned = replace(READY, warning=IDLE_SOON)
+    (warning,) = events_between(READY, warned)
+    assert warning.type is EventType.WARNING
+    assert warning.data == {
+        "reason": "idle",
+        "message": "No input came for 60 s",
+        "ends_at": 1060.0,
+        "stops": False,
+        "extendable": False,
+    }
+    assert types(warned, replace(warned, last_input_at=1.0)) == []
+    (taken_back,) = events_between(warned, READY)
+    assert taken_back.data["reason"] is None and taken_back.data["ends_at"] is None
+
+
+@pytest.mark.parametrize(("most_s", "extended_s", "extendable"), [(None, 900, True), (60, 30, True), (60, 60, False)])
+def test_a_warning_says_whether_the_session_can_be_extended(
+    most_s: float | None, extended_s: float, extendable: bool
+) -> None:
+    clocks = replace(READY.clocks, extend_s=30, extend_most_s=most_s)
+    session = replace(READY, clocks=clocks, warning=IDLE_SOON, extended_s=extended_s)
+    assert events_between(READY, session)[-1].data["extendable"] is extendable
 
 
 def test_a_session_extended_tells_when_it_expires_now() -> None:
@@ -107,6 +134,7 @@ def test_the_wait_in_the_queue_is_known_when_it_is_left() -> None:
     assert waited_in_queue_s(queued, placed) == 7.5
     assert waited_in_queue_s(queued, replace(queued, updated_at=1003.0)) is None
     assert waited_in_queue_s(PENDING, placed) is None
+    assert waited_in_queue_s(queued, ended(queued, EndReason.DELETED, "", 1007.5)) is None
     assert waited_in_queue_s(None, queued) is None
 
 

@@ -1,0 +1,33 @@
+"""The relay's counters in Prometheus' words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from signaling.metrics import RelayCounters
+
+_TELLS = {
+    "media_packets": "Datagrams of media passed on, by direction.",
+    "media_bytes": "Bytes of media passed on, by direction.",
+    "media_dropped": "Datagrams of media not passed on, by cause.",
+    "candidates_refused": "Media addresses in signaling that were not learned, by cause.",
+    "signaling_refused": "Signaling connections turned away or ended by the relay, by cause.",
+    "frames_dropped": "Signaling frames not passed on, by cause.",
+}
+
+
+class RelayCollector(Collector):
+    """Shows what one relay counts, as it is when it is asked."""
+
+    def __init__(self, counters: RelayCounters) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        for name, counter in vars(self._counters).items():
+            family = CounterMetricFamily(counter.name, _TELLS.get(name, name), labels=[counter.label])
+            for value, count in counter:
+                family.add_metric([value.value], count)
+            yield family
