@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from streamer.input import InputEvent
 from streamer.settings import DEFAULT_VIDEO, BadSettings, StreamSettings, settings_from
-from streamer.source import Application, Frame, JsonObject, Outbox, VideoFormat
+from streamer.source import AnyFrame, Application, JsonObject, Outbox, VideoFormat
 
 if TYPE_CHECKING:
     from streamer.server import StreamServer
@@ -25,7 +25,7 @@ EXIT_PORT_TAKEN = 75
 
 _EXIT_WITHIN_S = 8.0
 
-FrameFunction = Callable[[float], Frame]
+FrameFunction = Callable[[float], AnyFrame]
 
 
 def run(application: Application | FrameFunction, *, video: VideoFormat = DEFAULT_VIDEO) -> NoReturn:
@@ -51,7 +51,7 @@ class FunctionApplication:
     def start(self, arguments: Mapping[str, str], outbox: Outbox) -> None:
         """Nothing to prepare."""
 
-    def render(self, video: VideoFormat, at_s: float) -> Frame:
+    def render(self, video: VideoFormat, at_s: float) -> AnyFrame:
         """The function's frame; its size is the picture's."""
         return self._function(at_s)
 

@@ -133,6 +133,7 @@ class BackendSession:
     def join(self, viewer_id: str, watcher: Watcher) -> None:
         """A viewer's media is up."""
         self._watchers[viewer_id] = watcher
+        self.stand(viewer_id, self._rungs.get(viewer_id, Rung(1.0, self.video.fps)))
         self._stage.watch(True)
 
     def leave(self, viewer_id: str) -> None:

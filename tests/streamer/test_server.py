@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket as sockets
 import time
@@ -13,12 +14,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from streamer.delivery import Delivery
 from streamer.input import PointerMove
 from streamer.server import PortTaken, StreamServer
-from streamer.settings import StreamSettings
+from streamer.settings import Bitrates, StreamSettings
 from streamer.source import Frame, VideoFormat
 from streamer.stamp import Stamp
 from streamer.test_pattern import TestPattern
+from streamer.viewer import Viewer
 from tests.streamer.applications import Recorder
 from tests.streamer.client import SESSION, Client, close_code, receive, signaling, watching
 from tests.streamer.conftest import VIDEO, OpenServer
@@ -181,6 +184,25 @@ async def test_what_is_delivered_is_told_to_each_viewer(open_server: OpenServer)
     assert told["encoder"] in ("libx264", "libvpx")
 
 
+async def test_network_that_carries_little_has_smaller_pictures_drawn_and_says_so(open_server: OpenServer) -> None:
+    application = Recorder()
+    little = Bitrates(start=100_000, floor=100_000, ceiling=100_000)
+    server = await open_server(application, video=VideoFormat(640, 360, 30), bitrates=little)
+    await claim(server)
+    async with watching(server) as client:
+        told = await client.hear("videoDelivered")
+        assert told["delivered"] == told["wished"]
+        while told["delivered"] == told["wished"]:
+            await client.frame()
+            told = await client.hear("videoDelivered")
+        assert told["delivered"] == {"width": 480, "height": 270, "fps": 30}
+        assert (told["wished"], told["limited_by"]) == ({"width": 640, "height": 360, "fps": 30}, "network")
+        await until(lambda: application.of("render")[-1] == VideoFormat(480, 270, 30))
+        async with watching(server, viewer="viewer-2", role="viewer") as newcomer:
+            shapes = [(await newcomer.frame()).shape for _ in range(20)]
+            assert (360, 640, 3) in shapes, "a newcomer was given what suits another"
+
+
 async def test_frame_timings_are_told_to_who_asks_and_name_the_input_that_a_frame_shows(
     open_server: OpenServer,
 ) -> None:
@@ -245,12 +267,15 @@ async def test_viewers_that_come_and_go_leave_nothing_behind(open_server: OpenSe
     async with watching(server, audio=True) as stays:
         await stays.frame()
         before = len(asyncio.all_tasks())
-        for number in range(8):
+        for number in range(12):
             async with watching(server, viewer=f"guest-{number}", role="viewer", audio=True) as guest:
                 await guest.frame()
             await until(lambda: server.viewers == 1)
         await until(lambda: len(asyncio.all_tasks()) <= before)
         await stays.frame()
+        gc.collect()
+        alive = [type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, Viewer | Delivery)]
+        assert sorted(alive) == ["Delivery", "Viewer"], "what a viewer held outlives it"
     assert (await status(server))["encodings"] == 0
 
 

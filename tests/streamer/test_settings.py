@@ -2,7 +2,8 @@
 
 import pytest
 
-from streamer.settings import BadSettings, StreamSettings, settings_from
+from streamer.settings import BadSettings, Bitrates, StreamSettings, settings_from
+from streamer.source import VideoFormat
 
 ENVIRONMENT = {
     "PIXELFERRY_BACKEND_HOST": "127.0.0.2",
@@ -46,3 +47,26 @@ def test_wrong_variable_is_named(name: str, value: str) -> None:
 def test_development_mode_is_never_reachable_from_outside(host: str) -> None:
     with pytest.raises(BadSettings, match="loopback"):
         settings_from({"PIXELFERRY_BACKEND_HOST": host})
+
+
+def test_bitrates_follow_the_picture_up_to_what_is_configured() -> None:
+    free = settings_from({})
+    assert free.bitrates_for(VideoFormat(1280, 720, 30)) == Bitrates()
+    assert free.bitrates_for(VideoFormat(3840, 2160, 30)).ceiling == 60_000_000
+    bound = settings_from({"PIXELFERRY_MAX_BITRATE": "6000000"})
+    assert bound.bitrates_for(VideoFormat(3840, 2160, 30)).ceiling == 6_000_000
+    fixed = StreamSettings(bitrates=Bitrates(1, 1, 1))
+    assert fixed.bitrates_for(VideoFormat(3840, 2160, 30)) == Bitrates(1, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["", "6M", "-1", "299999", "99999999999", "\u0661"])
+def test_bitrate_out_of_bounds_is_refused(text: str) -> None:
+    with pytest.raises(BadSettings, match="PIXELFERRY_MAX_BITRATE"):
+        settings_from({"PIXELFERRY_MAX_BITRATE": text})
+
+
+def test_hardware_is_looked_for_unless_software_is_asked_for() -> None:
+    assert settings_from({}).hardware
+    assert not settings_from({"PIXELFERRY_ENCODER": "software"}).hardware
+    with pytest.raises(BadSettings, match="PIXELFERRY_ENCODER must be auto or software"):
+        settings_from({"PIXELFERRY_ENCODER": "h264_nvenc"})

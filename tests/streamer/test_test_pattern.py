@@ -101,3 +101,24 @@ def test_messages_come_back() -> None:
     made.on_message("hello", {})
     made.on_input(Blur(1))
     assert len(sent.messages) == 1
+
+
+def test_lamp_is_lit_while_it_beeps() -> None:
+    made, _ = pattern()
+    for tick in range(150):
+        at_s = tick * 0.02
+        sound = made.audio(at_s, 960)
+        loud = sound is not None and int(np.abs(sound).max()) > 400
+        lit = tuple(picture(made, at_s)[VIDEO.height - 30, VIDEO.width - 30]) == (241, 196, 15)
+        assert lit == loud == (tick % 50 < 5), tick
+
+
+def test_beep_is_soft_begins_and_ends_without_a_click_and_is_whole_across_blocks() -> None:
+    made, _ = pattern()
+    blocks = [made.audio(at_s, 960) for at_s in np.arange(0.97, 1.2, 0.02)]
+    sound = np.concatenate([np.zeros((960, 2), np.int16) if block is None else block for block in blocks])
+    assert sound.dtype == np.int16
+    assert 1000 < np.abs(sound.astype(int)).max() <= 1600
+    assert np.abs(np.diff(sound.astype(int), axis=0)).max() < 300
+    beginning = np.flatnonzero(sound[:, 0])[[0, -1]] / 48000 + 0.97
+    assert beginning == pytest.approx([1.0, 1.1], abs=0.002)
