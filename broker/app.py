@@ -20,6 +20,7 @@ from broker.api.body import MAX_BODY_BYTES
 from broker.api.connection import connections_of, heads_watched
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
 from broker.api.events import EventsApi
+from broker.api.extend import ExtendApi
 from broker.api.middleware import Gate
 from broker.api.ops import OpsApi
 from broker.api.stream import StreamApi
@@ -128,6 +129,7 @@ class Broker:
         for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
             api = StreamApi(self._sessions, self._catalog, dialects, mount=mount, wait_max_s=settings.wait_max_s)
             application.add_routes(api.routes())
+            application.add_routes(ExtendApi(self._sessions, dialects, mount=mount).routes())
         for mount in MOUNTS:
             application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
             if settings.edit_applications:

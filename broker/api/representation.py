@@ -5,19 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from broker.api.dialect import Dialect
+from broker.core.catalog import Clocks
+from broker.core.clocks import next_alarm
+from broker.core.queue import Place
 from broker.core.session import Session, State
 from signaling.routes import Json
 
 _CONDITIONS = {State.READY: "ready", State.ENDED: "failed"}
 
 
-def stream_json(session: Session, dialect: Dialect) -> dict[str, Json]:
-    """A stream as the contract has it, and what this project adds."""
+def stream_json(session: Session, dialect: Dialect, place: Place | None = None) -> dict[str, Json]:
+    """A stream as the contract has it, and what this project adds; `place` is where it stands in its queue."""
     stream: dict[str, Json] = {"id": session.id}
     if session.state is State.READY:
         stream["routes"] = _routes(session, nested=dialect.nested)
     elif dialect.empty_while_pending:
         stream["routes"] = {}
+    if place is not None:
+        eta_s = None if place.eta_s is None else round(place.eta_s, 1)
+        stream["queue"] = {"position": place.position, "eta_s": eta_s, "length": place.length}
+    alarm = next_alarm(session)
     return stream | {
         "status": _status(session),
         "application": session.application,
@@ -27,7 +34,17 @@ def stream_json(session: Session, dialect: Dialect) -> dict[str, Json]:
         "phase": session.phase.value if session.phase is not None else None,
         "created_at": rfc3339(session.created_at),
         "expires_at": rfc3339(session.expires_at) if session.expires_at is not None else None,
+        "ends_at": rfc3339(alarm.at) if alarm is not None else None,
+        "ends_reason": alarm.reason.value if alarm is not None else None,
+        "ends_by_stop": alarm is not None and alarm.stops,
+        "extended_s": session.extended_s,
+        "clocks": clocks_json(session.clocks),
     }
+
+
+def clocks_json(clocks: Clocks) -> dict[str, Json]:
+    """Each clock's setting, as the catalog has it."""
+    return {name: getattr(clocks, name) for name in Clocks.__slots__}
 
 
 def ended_json(session: Session) -> dict[str, Json]:

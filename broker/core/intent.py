@@ -77,25 +77,29 @@ def start(session: Session, by: str, now: float, *, secret: str, only_settled: b
 
 
 def extend(session: Session, seconds: float | None, now: float) -> Session:
-    """The session with its next alarm put off by these seconds, at most one step of its profile's (the default).
+    """The session lasting longer than its clocks say now, by these seconds, at most one step of its profile's.
 
-    Raises Forbidden where the profile allows none, or no more; Conflict where no alarm is to be put off.
+    Whichever clock would end it before that is put off. Raises Forbidden where the profile allows none, or no more;
+    Conflict where no alarm is to be put off.
     """
     step_s, most_s = session.clocks.extend_s, session.clocks.extend_most_s
     if step_s is None:
         raise Forbidden(f"Profile {session.profile!r} lets no session be extended.")
     alarm = next_alarm(session)
-    if session.state is not State.READY or alarm is None:
-        raise Conflict("No clock runs that could be extended: only those of a ready session are.")
+    if session.state is not State.READY or alarm is None or alarm.reason is EndReason.RELAY_LOST:
+        raise Conflict("No clock runs that could be put off: only those of a ready session are.")
     granted_s = min(step_s, step_s if seconds is None else seconds)
     if most_s is not None:
         granted_s = min(granted_s, most_s - session.extended_s)
     if granted_s <= 0:
         raise Forbidden(f"Session was extended by {session.extended_s:g} s already, as much as its profile allows.")
-    session = replace(session, extended_s=session.extended_s + granted_s)
-    if alarm.reason is EndReason.MAX_LENGTH:
-        return replace(session, expires_at=alarm.at + granted_s)
-    return replace(session, kept_until=max(alarm.at, now) + granted_s)
+    until = alarm.at + granted_s
+    return replace(
+        session,
+        extended_s=session.extended_s + granted_s,
+        kept_until=until,
+        expires_at=None if session.expires_at is None else max(session.expires_at, until),
+    )
 
 
 def was_handled(session: Session, request: Handled) -> bool:

@@ -70,6 +70,20 @@ def test_an_extension_keeps_a_session_that_nobody_uses() -> None:
     assert extend(kept, None, 1190.0).kept_until == 1260.0
 
 
+def test_an_extension_puts_off_every_clock_that_would_end_the_session_before_it_is_over() -> None:
+    session = replace(ready_session(idle_s=100, max_length_s=60, extend_s=30), last_input_at=1100.0, expires_at=1210.0)
+    extended = extend(session, None, 1190.0)
+    alarm = next_alarm(extended)
+    assert alarm is not None and alarm.at == 1230.0
+    far = extend(replace(session, expires_at=5000.0), None, 1190.0)
+    assert far.expires_at == 5000.0
+
+
+def test_a_session_whose_relay_is_lost_is_not_extended() -> None:
+    with pytest.raises(Conflict):
+        extend(replace(ready_session(extend_s=30), relay_missing_since=1000.0), None, 1010.0)
+
+
 def test_extensions_have_a_bound_in_all() -> None:
     session = replace(ready_session(max_length_s=60, extend_s=30, extend_most_s=50), expires_at=2000.0)
     session = extend(session, None, 1500.0)
