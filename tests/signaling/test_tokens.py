@@ -57,6 +57,14 @@ def test_a_token_counts_in_its_time_and_a_minute_around_it(at: float) -> None:
     assert refused.value.expired is (at > 0)
 
 
+def test_a_link_opens_nothing_after_its_end() -> None:
+    token = sign(replace(CLAIMS, link="stream-1"), KEY)
+    assert KEYS.verify(token, now=NOW + 299.9).link == "stream-1"
+    with pytest.raises(TokenError) as refused:
+        KEYS.verify(token, now=NOW + 300)
+    assert refused.value.expired
+
+
 @given(st.data())
 def test_a_token_with_any_character_changed_admits_nobody(data: st.DataObject) -> None:
     token = sign(CLAIMS, KEY)
