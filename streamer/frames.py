@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fractions
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from aiortc.mediastreams import VIDEO_CLOCK_RATE
 from streamer.host_frame import Pixels
 from streamer.source import VideoFormat
 
+_PIXELS_PER_THREAD = 2_000_000
 TIME_BASE = fractions.Fraction(1, VIDEO_CLOCK_RATE)
 
 
@@ -52,16 +54,19 @@ class Picture:
 def to_planes(frame: Pixels | av.VideoFrame) -> npt.NDArray[np.uint8]:
     """Convert to planar YUV 4:2:0 (BT.601, limited range): the one copy that is made of a frame."""
     if isinstance(frame, av.VideoFrame):
-        picture = frame
-        if frame.format.name != "yuv420p":
-            picture = frame.reformat(format="yuv420p", threads=1)
-        return np.asarray(picture.to_ndarray(), dtype=np.uint8)
+        return _as_yuv420p(frame)
     channels = frame.shape[2]
     row_stride, *pixel_strides = frame.strides
     if pixel_strides != [channels, 1] or row_stride < channels * frame.shape[1]:
         frame = np.ascontiguousarray(frame)
-    picture = av.VideoFrame.from_numpy_buffer(frame, format="rgb24" if channels == 3 else "rgba")
-    return np.asarray(picture.reformat(format="yuv420p", threads=1).to_ndarray(), dtype=np.uint8)
+    return _as_yuv420p(av.VideoFrame.from_numpy_buffer(frame, format="rgb24" if channels == 3 else "rgba"))
+
+
+def _as_yuv420p(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    if picture.format.name != "yuv420p":
+        threads = max(1, min(picture.width * picture.height // _PIXELS_PER_THREAD, os.cpu_count() or 1))
+        picture = picture.reformat(format="yuv420p", threads=threads)
+    return np.asarray(picture.to_ndarray(), dtype=np.uint8)
 
 
 def wrap(planes: npt.NDArray[np.uint8]) -> av.VideoFrame:
