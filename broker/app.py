@@ -12,24 +12,28 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from aiohttp import web
 
 import web as web_client
+from broker.admission import AdmissionTokens
 from broker.api.access import Access, origins_for_relays, plain_name
 from broker.api.application_edits import ApplicationEditApi
 from broker.api.applications import MOUNTS, ApplicationApi
 from broker.api.auth import Audience, audiences_of
+from broker.api.authentication import Authentication
 from broker.api.body import MAX_BODY_BYTES
 from broker.api.connection import connections_of, heads_watched
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
 from broker.api.events import EventsApi
-from broker.api.extend import ExtendApi
 from broker.api.middleware import Gate
 from broker.api.ops import OpsApi
 from broker.api.stream import StreamApi
+from broker.api.token import TokenApi
 from broker.api.web import WebFiles
 from broker.core.catalog import Catalog
-from broker.core.principal import ITSELF, Principal, nobody
+from broker.core.principal import ITSELF
 from broker.errors import NotFound, StoreUnavailable
-from broker.live_catalog import LiveCatalog
 from broker.events import Events
+from broker.identity.identity import Identity
+from broker.identity.networks import Networks
+from broker.live_catalog import LiveCatalog
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
@@ -63,6 +67,7 @@ class Broker:
         store: Store | None = None,
         provider: Provider | None = None,
         catalog_store: CatalogStore | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._settings = settings
         self._catalog = LiveCatalog(catalog, catalog_store or MemoryCatalogStore())
@@ -78,7 +83,8 @@ class Broker:
             quotas=Quotas(settings.quota_per_owner, settings.quota_total, settings.quota_exempt_admins),
             allowed_origins=_relay_origins(settings),
         )
-        self._access_keys = access_keys(settings.nimble)
+        self._identity = Identity(settings.identity, Networks(settings.trusted_proxies))
+        self._tokens = AdmissionTokens.of(settings.admission)
         self._events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
         self._watch = Watch(
             self._store,
@@ -102,6 +108,9 @@ class Broker:
         async with asyncio.TaskGroup() as group:
             reconciling = group.create_task(reconciler.run(), name="reconciler")
             following = group.create_task(self._catalog.run(), name="catalog")
+            identifying = group.create_task(self._identity.run(), name="identity")
+            await self._tokens.publish(self._routes)
+            signing = group.create_task(self._tokens.run(self._routes), name="admission keys")
             async with self._serving(sockets) as servers:
                 started()
                 await stop.wait()
@@ -111,34 +120,58 @@ class Broker:
                 await self._end_sessions()
             reconciling.cancel()
             following.cancel()
+            identifying.cancel()
+            signing.cancel()
 
     def application(self) -> web.Application:
         """The API and the page as one aiohttp application."""
         settings = self._settings
         operations = OpsApi(self._why_not_ready).routes()
         pages = WebFiles(web_client.ROOT, frame_ancestors=settings.frame_ancestors).routes()
-        gate = Gate(
-            Access(frozenset(_own_names(settings))),
-            lambda: self._stopping,
-            _without_identity,
-            audiences=audiences_of([*operations, *pages], Audience.EVERYONE),
+        tokens = [TokenApi(self._sessions, self._tokens, mount=mount) for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT)]
+        audiences = dict(audiences_of([*operations, *pages], Audience.EVERYONE))
+        for token_api in tokens:
+            audiences |= token_api.audiences()
+        audiences |= self._watch.audiences()
+        access = Access(frozenset(_own_names(settings)), _page_origins(settings))
+        authentication = self._authentication(access)
+        gate = Gate(access, lambda: self._stopping, authentication, audiences=audiences)
+        application = web.Application(
+            middlewares=[heads_watched(), self._watch.middleware(), gate.middleware()], client_max_size=MAX_BODY_BYTES
         )
-        application = web.Application(middlewares=[heads_watched(), gate.middleware()], client_max_size=MAX_BODY_BYTES)
         application.on_response_prepare.append(gate.prepare)
         dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
         for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
-            api = StreamApi(self._sessions, self._catalog, dialects, mount=mount, wait_max_s=settings.wait_max_s)
+            api = StreamApi(
+                self._sessions,
+                self._catalog,
+                dialects,
+                self._tokens,
+                mount=mount,
+                wait_max_s=settings.wait_max_s,
+            )
             application.add_routes(api.routes())
-            application.add_routes(ExtendApi(self._sessions, dialects, mount=mount).routes())
+        for token_api in tokens:
+            application.add_routes(token_api.routes())
         for mount in MOUNTS:
             application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
             if settings.edit_applications:
                 application.add_routes(ApplicationEditApi(self._catalog, mount=mount).routes())
-        events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
-        application.add_routes(events.routes())
-        application.on_shutdown.append(events.stop)
-        application.add_routes([*operations, *pages])
+        application.add_routes(self._events.routes())
+        application.on_shutdown.append(self._events.stop)
+        application.add_routes([*self._watch.routes(), *operations, *pages])
+        self._watch.know(application, pages=pages)
         return application
+
+    def _authentication(self, access: Access) -> Authentication:
+        settings = self._settings
+        return Authentication(
+            self._identity,
+            self._tokens,
+            access,
+            trusted_proxies=Networks(settings.trusted_proxies),
+            metrics_from=Networks(settings.metrics_from),
+        )
 
     @asynccontextmanager
     async def _serving(self, sockets: Sequence[socket.socket]) -> AsyncIterator[list[asyncio.Server]]:
@@ -190,18 +223,21 @@ def _process_provider(settings: BrokerSettings) -> ProcessProvider:
     return ProcessProvider(ProcessSettings(settings.backend_host or usual_backend_host(), ports.lo, ports.hi))
 
 
-async def _without_identity(request: web.Request) -> Principal:
-    return nobody(str(request.get_extra_info("peername", ("",))[0]))
-
-
 def _own_names(settings: BrokerSettings) -> list[str]:
     """Names of this API besides the loopback ones."""
     listen = [] if settings.listen is None else [plain_name(settings.listen.host)]
     return [name for name in (*settings.names, *listen) if not _is_wildcard(name)]
 
 
+def _page_origins(settings: BrokerSettings) -> frozenset[str] | None:
+    """Whose pages may use the API while there is identity; None without."""
+    return frozenset(settings.cors_origins) if settings.identity.is_on else None
+
+
 def _relay_origins(settings: BrokerSettings) -> tuple[str, ...]:
     """Whose pages may open signaling. Where every address of this machine is listened on, its names are not known."""
+    if settings.identity.is_on:
+        return tuple(dict.fromkeys((*settings.cors_origins, *origins_for_relays(_own_names(settings)))))
     if settings.listen is not None and _is_wildcard(settings.listen.host):
         return ("*",)
     return origins_for_relays(_own_names(settings))

@@ -126,7 +126,7 @@ class _Profile(_Table):
     arguments: dict[Id, Annotated[str, AfterValidator(_pattern)]] = {}
     protocol: Literal["pixelferry", "plain"] = "pixelferry"
     signaling: Literal["readable", "opaque"] = "readable"
-    admission: Literal["session-id", "address"] = "session-id"
+    admission: Literal["token", "session-id", "address"] | None = None
     slots: Annotated[int, Field(ge=1, le=10_000)] = 1
     queue: Annotated[int, Field(ge=0, le=100_000)] = 100
     ready_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
@@ -138,8 +138,8 @@ class _File(_Table):
     profiles: Annotated[dict[Id, _Profile], Field(min_length=1)]
 
 
-def load_catalog(path: Path = SHIPPED) -> Catalog:
-    """The catalog in this file. Raises ConfigurationError."""
+def load_catalog(path: Path = SHIPPED, *, admission: Admission = Admission.SESSION_ID) -> Catalog:
+    """The catalog in this file; `admission` is that of profiles which name none. Raises ConfigurationError."""
     try:
         file = _File.model_validate(read_toml(path))
     except ValidationError as error:
@@ -147,7 +147,7 @@ def load_catalog(path: Path = SHIPPED) -> Catalog:
         raise ConfigurationError(str(path), dotted([part for part in loc if part != "[key]"]), reason) from error
     catalog = Catalog(
         {key: _application(key, table) for key, table in file.applications.items()},
-        {key: _profile(key, table) for key, table in file.profiles.items()},
+        {key: _profile(key, table, admission) for key, table in file.profiles.items()},
     )
     loose = next((end for find in (_loose_defaults, _loose_patterns, _muddles) for end in find(catalog)), None)
     if loose is not None:
@@ -165,7 +165,7 @@ def _application(key: str, table: _Application) -> Application:
     )
 
 
-def _profile(key: str, table: _Profile) -> Profile:
+def _profile(key: str, table: _Profile, admission: Admission) -> Profile:
     return Profile(
         id=key,
         name=table.name or key,
@@ -177,7 +177,7 @@ def _profile(key: str, table: _Profile) -> Profile:
         arguments=table.arguments,
         protocol=table.protocol,
         signaling=SignalingKind(table.signaling),
-        admission=Admission(table.admission),
+        admission=admission if table.admission is None else Admission(table.admission),
         clocks=Clocks(**table.clocks.model_dump()),
         slots=table.slots,
         queue=table.queue,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pydantic import Field
 
 from broker.app import Broker
+from broker.audit import log_to
 from broker.catalog_file import SHIPPED, load_catalog
 from broker.configuration import ConfigurationError
 from broker.core.catalog import DEFAULT_PROFILE, Catalog
@@ -21,7 +22,11 @@ from broker.listening import ListenAddress, is_loopback, listen, listen_nearby
 from broker.logs import set_up
 from broker.providers.ports import is_free
 from broker.settings import USUAL_LISTEN, BrokerSettings
+from broker.watching import Neighbours
+from signaling.exposition import RelayCollector
+from signaling.metrics import RelayCounters
 from signaling.relay import Relay
+from signaling.routes import Admission
 from signaling.settings import RelaySettings
 from signaling.table import MemoryRouteTable, RouteTable
 
@@ -47,6 +52,8 @@ def run(settings: UpSettings) -> int:
     sockets = _listening(settings)
     try:
         set_up(settings.log_format, settings.log_level)
+        if settings.audit_log is not None:
+            log_to(settings.audit_log)
         return _run(settings, catalog, sockets)
     finally:
         for bound in sockets:
@@ -55,7 +62,8 @@ def run(settings: UpSettings) -> int:
 
 def catalog_of(settings: BrokerSettings) -> Catalog:
     """The catalog that is set, its backends knowing where stages may be read. Raises ConfigurationError."""
-    catalog = load_catalog(settings.catalog or SHIPPED)
+    admission = Admission.TOKEN if settings.identity.is_on else Admission.SESSION_ID
+    catalog = load_catalog(settings.catalog or SHIPPED, admission=admission)
     if settings.usd_root is None:
         return catalog
     return catalog.with_environment({"PIXELFERRY_USD_ROOT": str(settings.usd_root)})
@@ -75,7 +83,7 @@ def _check_addresses(settings: UpSettings) -> None:
 
 def _listening(settings: UpSettings) -> list[socket.socket]:
     sockets = listen_nearby(USUAL_LISTEN, _PORT_TRIES) if settings.listen is None else listen(settings.listen)
-    if settings.insecure_no_identity or all(map(is_loopback, sockets)):
+    if settings.identity.is_on or settings.insecure_no_identity or all(map(is_loopback, sockets)):
         return sockets
     for bound in sockets:
         bound.close()
@@ -83,7 +91,7 @@ def _listening(settings: UpSettings) -> list[socket.socket]:
         "settings",
         "listen",
         f"other machines reach {settings.listen}, and without identity whoever reaches it may start and end sessions: "
-        "listen on 127.0.0.1, or accept that by --insecure-no-identity",
+        "set up identity (docs/identity.md), listen on 127.0.0.1, or accept that by --insecure-no-identity",
     )
 
 
@@ -102,8 +110,8 @@ async def _serve(settings: UpSettings, catalog: Catalog, sockets: list[socket.so
     stop = asyncio.Event()
     _stop_by_signal(stop)
     table = MemoryRouteTable()
-    broker = Broker(settings, catalog, table)
     relay = Relay(settings.relay, table)
+    broker = Broker(settings, catalog, table, neighbours=_beside(relay.counters))
     _warn_of_an_unreachable_relay(settings, sockets)
     async with asyncio.TaskGroup() as group:
         relaying = group.create_task(relay.run(), name="relay")
@@ -112,6 +120,12 @@ async def _serve(settings: UpSettings, catalog: Catalog, sockets: list[socket.so
             await broker.run(sockets, stop, started=lambda: _say_where(catalog, sockets))
         finally:
             relaying.cancel()
+
+
+def _beside(counters: RelayCounters) -> Neighbours:
+    """What the broker shows of the relay beside it."""
+    media = counters.media_bytes
+    return Neighbours((RelayCollector(counters),), lambda: {direction.value: count for direction, count in media})
 
 
 async def _announced(table: RouteTable) -> None:

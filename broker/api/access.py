@@ -1,7 +1,8 @@
-"""Who may speak to an API that knows no identity: this machine's own names and pages, and nobody's else.
+"""Whose pages may speak to the API, and under which names.
 
-A page of a foreign origin is told apart by its Origin, a foreign name that was made to point here (DNS rebinding) by
-its Host. Pure rules; `broker.api.middleware` applies them.
+Without identity only this machine's own names and pages may: a page of a foreign origin is told apart by its Origin, a
+foreign name that was made to point here (DNS rebinding) by its Host. With identity each request must say who asks, and
+no page can do that unasked: then the setting `cors_origins` counts. Pure rules; `broker.api.middleware` applies them.
 """
 
 from __future__ import annotations
@@ -34,24 +35,42 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """`names` are those under which this API may be asked for, besides the loopback ones."""
+    """`names` are those under which this API may be asked for, besides the loopback ones.
+
+    `origins` are those whose pages may use it, `*` among them for all; None while there is no identity.
+    """
 
     names: frozenset[str] = frozenset()
+    origins: frozenset[str] | None = None
 
     def admits_host(self, host: str, local_address: str) -> bool:
         """Whether this Host means us: by name, or by the very address that the connection came to."""
         authority = Authority.parse(host)
         if authority is None:
             return False
+        if self.origins is not None:
+            return True
         return authority.name in LOOPBACK_NAMES or authority.name in (*self.names, plain_name(local_address))
 
     def admits_origin(self, origin: str, host: str) -> bool:
         """Whether pages of this origin may use the API that they reach under this Host."""
+        return (self.origins is not None and "*" in self.origins) or self.is_trusted_origin(origin, host)
+
+    def allowed_origin(self, origin: str, host: str) -> str | None:
+        """What to tell a page of this origin (Access-Control-Allow-Origin); None where it may not read the answer."""
+        if self.origins is not None and "*" in self.origins:
+            return "*"
+        return origin if self.admits_origin(origin, host) else None
+
+    def is_trusted_origin(self, origin: str, host: str) -> bool:
+        """The same, without those that are admitted only because all are."""
+        if self.origins is not None and origin.lower() in self.origins:
+            return True
         scheme, _, rest = origin.lower().partition("://")
         theirs, ours = Authority.parse(rest), Authority.parse(host)
         if scheme not in _DEFAULT_PORTS or theirs is None or ours is None:
             return False
-        if theirs.name in LOOPBACK_NAMES:
+        if theirs.name in LOOPBACK_NAMES and self.origins is None:
             return True
         default = _DEFAULT_PORTS[scheme]
         return (theirs.name, theirs.port or default) == (ours.name, ours.port or default)

@@ -65,7 +65,7 @@ def answer_to(error: BrokerError) -> web.Response:
 
 def answer_to_http(error: web.HTTPException) -> web.Response:
     """What the HTTP library found wrong (unknown paths, methods) in the same form."""
-    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    headers = {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
     detail = (error.text or error.reason).removeprefix(f"{error.status}: ")
     return json_answer({"detail": detail}, status=error.status, headers=headers)
 

@@ -20,9 +20,14 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 
 
 class Audience(StrEnum):
-    """Who may use an endpoint. `SCRAPERS`: admins, and whoever asks from the networks of `metrics_from`."""
+    """Who may use an endpoint.
+
+    `HOLDERS`: users, and whoever has an admission token for the session that the path names as `{id}`.
+    `SCRAPERS`: admins, and whoever asks from the networks of `metrics_from`.
+    """
 
     EVERYONE = "everyone"
+    HOLDERS = "holders"
     USERS = "users"
     ADMINS = "admins"
     SCRAPERS = "scrapers"
@@ -39,13 +44,15 @@ class Authenticator(Protocol):
 class Facade:
     """Endpoints below `prefix` that have their own way to authenticate (None: the usual one) and to tell errors.
 
-    `tell_http` gets what the HTTP library found wrong: unknown paths and methods.
+    `tell_http` gets what the HTTP library and the gate found wrong: unknown paths and methods, foreign hosts.
+    `always` makes the headers that every answer carries.
     """
 
     prefix: str
     tell: Callable[[BrokerError], web.Response]
     tell_http: Callable[[web.HTTPException], web.Response]
     authenticate: Authenticator | None = None
+    always: Callable[[], Mapping[str, str]] = dict
 
     def serves(self, request: web.Request) -> bool:
         """Whether the request is below its prefix."""
@@ -68,6 +75,6 @@ def require_admin(request: web.Request) -> Principal:
     return principal
 
 
-def audiences_of(routes: Iterable[web.AbstractRouteDef], audience: Audience) -> Mapping[str, Audience]:
-    """These routes' paths, each with the same audience: what the gate's table is made of."""
-    return {route.path: audience for route in routes if isinstance(route, web.RouteDef)}
+def audiences_of(routes: Iterable[web.AbstractRouteDef], audience: Audience) -> Mapping[tuple[str, str], Audience]:
+    """These routes' methods and paths, each with the same audience: what the gate's table is made of."""
+    return {(route.method, route.path): audience for route in routes if isinstance(route, web.RouteDef)}

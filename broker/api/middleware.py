@@ -9,12 +9,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from broker.api.access import Access
-from broker.api.answers import UNEXPECTED, answer_to, answer_to_http, refusal
-from broker.api.auth import PRINCIPAL, Audience, Authenticator, Facade, require_admin
+from broker.api.answers import UNEXPECTED, answer_to, answer_to_http
+from broker.api.auth import PRINCIPAL, Audience, Facade, require_admin
+from broker.api.authentication import Authentication
 from broker.errors import BrokerError, Forbidden
 
 logger = logging.getLogger(__name__)
 
+_STOPPING_RETRY_S = 5
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
@@ -23,7 +25,6 @@ _CORS = {
     "Access-Control-Max-Age": "600",
 }
 _ALWAYS = {
-    "Server": "pixelferry",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -37,21 +38,21 @@ _USUAL = Facade("", answer_to, answer_to_http)
 class Gate:
     """The one middleware. `stopping` says whether nothing may be changed any more.
 
-    `audiences` names who may use which path (as the route has it); what is not in it is for users.
+    `audiences` names who may use which method and path (as the route has it); what is not in it is for users.
     """
 
     def __init__(
         self,
         access: Access,
         stopping: Callable[[], bool],
-        authenticate: Authenticator,
+        authentication: Authentication,
         *,
-        audiences: Mapping[str, Audience],
+        audiences: Mapping[tuple[str, str], Audience],
         facades: Sequence[Facade] = (),
     ) -> None:
         self._access = access
         self._stopping = stopping
-        self._authenticate = authenticate
+        self._authentication = authentication
         self._audiences = audiences
         self._facades = facades
 
@@ -63,30 +64,33 @@ class Gate:
             origin = self._admitted_origin(request)
             if origin is not None:
                 request[_ADMITTED_ORIGIN] = origin
-            return self._refused(request, origin) or await self._answered(request, handler)
+            return await self._answered(request, handler, origin)
 
         return gate
 
     async def prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the headers that every answer carries: aiohttp's on_response_prepare, so that streams get them too."""
+        for name, value in self._facade_of(request).always().items():
+            response.headers.setdefault(name, value)
         _add_headers(response, request.get(_ADMITTED_ORIGIN))
 
-    def _refused(self, request: web.Request, origin: str | None) -> web.Response | None:
-        """The answer to what may not pass, or needs no handler; None for the rest."""
+    def _check(self, request: web.Request, origin: str | None) -> None:
+        """Raises HTTPException, Forbidden for what may not pass, whoever asks."""
         if not self._names_us(request):
             detail = "This is not the Host of this API. Use its own address, or add the name to its setting 'names'."
-            return refusal(421, detail)
+            raise web.HTTPMisdirectedRequest(text=detail)
         if "Origin" in request.headers and origin is None and request.method not in ("GET", "HEAD"):
-            return answer_to(Forbidden())
-        if request.method == "OPTIONS":
-            return web.Response(status=204)
+            raise Forbidden
         if request.method not in _SAFE_METHODS and self._stopping():
-            return refusal(503, "Pixelferry is stopping. Try again later.", retry_after_s=5)
-        return None
+            text = "Pixelferry is stopping. Try again later."
+            raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": str(_STOPPING_RETRY_S)})
 
-    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        facade = next((one for one in self._facades if one.serves(request)), _USUAL)
+    async def _answered(self, request: web.Request, handler: Handler, origin: str | None) -> web.StreamResponse:
+        facade = self._facade_of(request)
         try:
+            self._check(request, origin)
+            if request.method == "OPTIONS":
+                return web.Response(status=204)
             await self._identify(request, facade)
             return await handler(request)
         except web.HTTPException as error:
@@ -98,14 +102,21 @@ class Gate:
             return answer
         except Exception:  # the root of a request's task
             logger.exception("%s %s failed", request.method, _route_of(request))
-            return refusal(500, UNEXPECTED)
+            return facade.tell_http(web.HTTPInternalServerError(text=UNEXPECTED))
+
+    def _facade_of(self, request: web.Request) -> Facade:
+        return next((one for one in self._facades if one.serves(request)), _USUAL)
 
     async def _identify(self, request: web.Request, facade: Facade) -> None:
         """Write down who asks, unless everyone may. Raises BrokerError for who may not."""
-        audience = self._audiences.get(_route_of(request), Audience.USERS)
-        if audience is Audience.EVERYONE:
+        method = "GET" if request.method == "HEAD" else request.method
+        audience = self._audiences.get((method, _route_of(request)), Audience.USERS)
+        if audience is Audience.EVERYONE or (
+            audience is Audience.SCRAPERS and self._authentication.is_scraper(request)
+        ):
             return
-        request[PRINCIPAL] = await (facade.authenticate or self._authenticate)(request)
+        principal = self._authentication.holder(request) if audience is Audience.HOLDERS else None
+        request[PRINCIPAL] = principal or await (facade.authenticate or self._authentication)(request)
         if audience in (Audience.ADMINS, Audience.SCRAPERS):
             require_admin(request)
 
@@ -119,7 +130,7 @@ class Gate:
         origins = request.headers.getall("Origin", [])
         if len(origins) != 1 or not self._names_us(request):
             return None
-        return origins[0] if self._access.admits_origin(origins[0], request.headers["Host"]) else None
+        return self._access.allowed_origin(origins[0], request.headers["Host"])
 
 
 def _route_of(request: web.Request) -> str:

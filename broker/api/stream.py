@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
+from broker.admission import AdmissionTokens
 from broker.api.answers import json_answer
 from broker.api.auth import principal_of
 from broker.api.body import headers_of, parsed, path_of, query_of, read_json, require_json
@@ -23,6 +24,7 @@ from broker.api.models import (
 )
 from broker.api.prefer import preferred_wait_s
 from broker.api.representation import ended_json, stream_json
+from broker.api.token import token_fields
 from broker.core.catalog import Catalog, Resolved
 from broker.core.session import EndReason, Session, State
 from broker.errors import Invalid, NotFound
@@ -39,6 +41,7 @@ class StreamApi:
         sessions: Sessions,
         catalog: Callable[[], Catalog],
         dialects: Dialects,
+        tokens: AdmissionTokens,
         *,
         mount: str,
         wait_max_s: float,
@@ -46,6 +49,7 @@ class StreamApi:
         self._sessions = sessions
         self._catalog = catalog
         self._dialects = dialects
+        self._tokens = tokens
         self._mount = mount
         self._wait_max_s = wait_max_s
 
@@ -72,8 +76,7 @@ class StreamApi:
             found.reverse()
         page = found[query.offset : query.offset + query.limit]
         dialect = self._dialects.of(request, self._mount)
-        now = await self._sessions.now()
-        items = [stream_json(session, dialect, self._sessions.place_of(session, now)) for session in page]
+        items = [stream_json(session, dialect) for session in page]
         return json_answer({"offset": query.offset, "limit": query.limit, "count": len(items), "items": items})
 
     async def create(self, request: web.Request) -> web.Response:
@@ -89,7 +92,7 @@ class StreamApi:
             wait_s=wait_s or 0,
             idempotency_key=headers.idempotency_key or None,
         )
-        return await self._answer(request, session, wait_s)
+        return self._answer(request, session, wait_s)
 
     async def get(self, request: web.Request) -> web.Response:
         """One session; 404 for one that was deleted, 410 with the reason for one that ended otherwise."""
@@ -98,7 +101,7 @@ class StreamApi:
         session = await self._sessions.get(session_id, by=principal_of(request), wait_s=wait_s or 0)
         if session.end_reason is EndReason.DELETED:
             raise NotFound("session", session_id)
-        return await self._answer(request, session, wait_s)
+        return self._answer(request, session, wait_s)
 
     async def delete(self, request: web.Request) -> web.Response:
         """End the session that the path names."""
@@ -125,13 +128,12 @@ class StreamApi:
         resolved = self._catalog().resolve(start.id, start.version, start.profile)
         return resolved, _arguments(resolved, start.arguments, "arguments")
 
-    async def _answer(self, request: web.Request, session: Session, wait_s: int | None) -> web.Response:
+    def _answer(self, request: web.Request, session: Session, wait_s: int | None) -> web.Response:
         dialect = self._dialects.of(request, self._mount)
         headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
         if session.state is State.ENDED:
             return json_answer(ended_json(session), status=410, headers=headers)
-        place = self._sessions.place_of(session, await self._sessions.now())
-        stream = stream_json(session, dialect, place)
+        stream = stream_json(session, dialect) | token_fields(self._tokens, request, session)
         if session.state is State.READY:
             return json_answer(stream, headers=headers)
         headers |= {"Location": f"{dialect.base}/{session.id}", "Retry-After": str(_POLL_AFTER_S)}

@@ -8,9 +8,11 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
@@ -19,13 +21,20 @@ from broker.errors import IssuerUnavailable, Unauthenticated
 
 logger = logging.getLogger(__name__)
 
-PublicKey = RSAKey | ECKey | OKPKey
-
 _MAX_BYTES = 1 << 20
 _MAX_KEYS = 100
 _REFETCH_S = 30.0
 _PUBLIC_MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 _RSA_BITS = range(2048, 8193)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerKey:
+    """A public key of the issuer's; `algorithm` is the only one that it may be used with, None for any that fits."""
+
+    kid: str
+    key: RSAKey | ECKey | OKPKey
+    algorithm: str | None = None
 
 
 class FetchError(Exception):
@@ -49,7 +58,7 @@ class KeySet:
         self._timeout_s = timeout_s
         self._refresh_s = refresh_s
         self._clock = clock
-        self._keys: Mapping[str, PublicKey] = {}
+        self._keys: Mapping[str, IssuerKey] = {}
         self._fetched_at: float | None = None
         self._away = False
         self._fetching = asyncio.Lock()
@@ -62,7 +71,7 @@ class KeySet:
             else:
                 await asyncio.sleep(_REFETCH_S)
 
-    async def find(self, kid: str) -> PublicKey:
+    async def find(self, kid: str) -> IssuerKey:
         """The key of this id, looked for anew where it is unknown and the last fetch is 30 s ago.
 
         Raises Unauthenticated, and IssuerUnavailable while no key set was ever had.
@@ -116,7 +125,7 @@ class KeySet:
             logger.info("identity: the key set at %s is back", self._location)
 
 
-def parse_keys(content: bytes) -> dict[str, PublicKey]:
+def parse_keys(content: bytes) -> dict[str, IssuerKey]:
     """The public signature keys of a set, by their id. Raises FetchError where there is not one."""
     try:
         document = json.loads(content)
@@ -125,16 +134,16 @@ def parse_keys(content: bytes) -> dict[str, PublicKey]:
         raise FetchError("is no key set (RFC 7517)") from error
     if not isinstance(entries, list):
         raise FetchError("is no key set (RFC 7517)")
-    keys: dict[str, PublicKey] = {}
+    keys: dict[str, IssuerKey] = {}
     for entry in entries[:_MAX_KEYS]:
-        if isinstance(entry, dict) and (key := _key(entry)) is not None and key.kid is not None:
+        if isinstance(entry, dict) and (key := _key(entry)) is not None:
             keys.setdefault(key.kid, key)
     if not keys:
         raise FetchError("holds no key that signatures can be checked with: asymmetric, with a kid")
     return keys
 
 
-def _key(entry: Mapping[str, object]) -> PublicKey | None:
+def _key(entry: Mapping[str, object]) -> IssuerKey | None:
     """One entry's public part; None for what signs nothing here: symmetric, nameless, for encryption, weak."""
     kind, kid = entry.get("kty"), entry.get("kid")
     if not isinstance(kind, str) or kind not in _PUBLIC_MEMBERS or not isinstance(kid, str) or not kid:
@@ -145,15 +154,16 @@ def _key(entry: Mapping[str, object]) -> PublicKey | None:
     public = {name: value for name, value in members.items() if isinstance(value, str)}
     if len(public) < len(members):
         return None
-    if isinstance(algorithm := entry.get("alg"), str):
-        public["alg"] = algorithm
+    algorithm = entry.get("alg")
     try:
         if kind == "RSA" and len(urlsafe_b64decode(public["n"].encode())) * 8 not in _RSA_BITS:
             return None
-        key = JWKRegistry.import_key({"kty": kind, "kid": kid, **public})
-    except (JoseError, ValueError, TypeError):
+        key = JWKRegistry.import_key({"kty": kind, **public})
+    except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, LookupError):
         return None
-    return key if isinstance(key, RSAKey | ECKey | OKPKey) else None
+    if not isinstance(key, RSAKey | ECKey | OKPKey):
+        return None
+    return IssuerKey(kid, key, algorithm if isinstance(algorithm, str) else None)
 
 
 def _read(path: Path) -> bytes:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, JoseError
 from joserfc.jws import JWSAlgModel, JWSRegistry  # type: ignore[attr-defined]
@@ -23,8 +24,6 @@ from broker.identity_settings import JwtSettings
 
 LONGEST_TOKEN = 12 * 1024
 _LEEWAY_S = 60
-_SAME = {"EdDSA": "Ed25519"}
-"""Ed25519 has two names since RFC 9864."""
 
 
 class JwtVerifier:
@@ -53,14 +52,14 @@ class JwtVerifier:
         if algorithm not in self._settings.algorithms:
             raise _invalid("it is not signed as it must be")
         key = await self._keys.find(kid)
-        if key.alg is not None and _SAME.get(key.alg, key.alg) != _SAME.get(algorithm, algorithm):
+        if key.algorithm is not None and _name_of(key.algorithm) != _name_of(algorithm):
             raise _invalid("its key is for other signatures")
         try:
-            decoded = jwt.decode(token, key, registry=_Registry(algorithms=[algorithm], strict_check_header=False))
+            decoded = jwt.decode(token, key.key, registry=_Registry(algorithms=[algorithm], strict_check_header=False))
             self._claims.validate(decoded.claims)
         except ExpiredTokenError as error:
             raise _invalid("it has expired") from error
-        except (JoseError, ValueError, TypeError, RecursionError) as error:
+        except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, RecursionError) as error:
             raise _invalid("signature or claims do not hold") from error
         return decoded.claims
 
@@ -86,6 +85,11 @@ def _head(token: str) -> tuple[str, str]:
     if not isinstance(algorithm, str) or not isinstance(kid, str):
         raise _invalid("its head names no key")
     return algorithm, kid
+
+
+def _name_of(algorithm: str) -> str:
+    """Ed25519 has two names since RFC 9864."""
+    return "Ed25519" if algorithm == "EdDSA" else algorithm
 
 
 def _invalid(why: str) -> Unauthenticated:

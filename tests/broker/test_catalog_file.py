@@ -113,7 +113,7 @@ def test_the_catalog_that_ships_has_both_applications(application: str) -> None:
         ("[profiles.default]", '[profiles.default]\nslots = "2"', "profiles.default.slots", "whole number"),
         ("[profiles.default]", '[profiles.default]\nprovider = "kube"', "profiles.default.provider", "'process'"),
         ("[profiles.default]", '[profiles.default]\nsignaling = "x"', "profiles.default.signaling", "'opaque'"),
-        ("[profiles.default]", '[profiles.default]\nadmission = "token"', "profiles.default.admission", "'session-id'"),
+        ("[profiles.default]", '[profiles.default]\nadmission = "tokn"', "profiles.default.admission", "'session-id'"),
         ("[profiles.default]", '[profiles.default]\nready_url = "ftp://a"', "profiles.default.ready_url", "pattern"),
         ("[profiles.default]", '[profiles.default]\nready_url = "http://a"', "profiles.default.ready_url", "'plain'"),
         ("[profiles.default]", "[profiles.default]\nclocks = 3", "profiles.default.clocks", "table"),
@@ -208,3 +208,11 @@ def test_every_catalog_in_the_documents_is_one(file: Path) -> None:
     for catalog in catalogs:
         file.write_text(catalog)
         load_catalog(file)
+
+
+def test_a_profile_that_names_no_admission_gets_the_usual_one(file: Path) -> None:
+    file.write_text(LEAST)
+    for admission in Admission:
+        assert load_catalog(file, admission=admission).profiles["default"].admission is admission
+    file.write_text(LEAST.replace("[profiles.default]", '[profiles.default]\nadmission = "session-id"', 1))
+    assert load_catalog(file, admission=Admission.TOKEN).profiles["default"].admission is Admission.SESSION_ID
