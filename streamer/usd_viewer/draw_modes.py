@@ -8,7 +8,7 @@ from pxr import Sdf, Usd, UsdGeom
 
 from streamer.usd_viewer.materials import UNBOUND, Material
 from streamer.usd_viewer.omissions import Omissions
-from streamer.usd_viewer.scene import Doubles, Kind, Wrap
+from streamer.usd_viewer.scene import Affine, Doubles, Kind, Wrap
 from streamer.usd_viewer.shader_inputs import Input, TextureRead
 from streamer.usd_viewer.shapes import Shape, box_edges
 
@@ -16,6 +16,8 @@ _DRAWN = (UsdGeom.Tokens.bounds, UsdGeom.Tokens.origin, UsdGeom.Tokens.cards)
 _APART = 1e-3
 """Between the two sides of a card, of the model's size."""
 _CARD_CUTOFF = 0.1
+_SIDE_TO_SIDE: Affine = (-1.0, 0.0, 0.0, 1.0, 1.0, 0.0)
+_TOP_DOWN: Affine = (1.0, 0.0, 0.0, -1.0, 0.0, 1.0)
 # What is up in a card's picture: z on the sides across x and y, y on that of +z, and -y on that of -z.
 _FACES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "XPos": ((1, 0, 0), (0, 0, 1)),
@@ -72,7 +74,7 @@ def _cards(
         read = textures[name]
         if read is None and (mirror := textures[other]) is not None:
             # One side's picture serves the other as well, seen from behind.
-            read = replace(mirror, placement=(-1.0, 0.0, 0.0, 1.0, 1.0, 0.0))
+            read = replace(mirror, placement=_TOP_DOWN if name.startswith("Z") else _SIDE_TO_SIDE)
         if read is None and not bare:
             continue
         shape = _card(low, high, np.array(outward), np.array(up), box=geometry == UsdGeom.Tokens.box)
