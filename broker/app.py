@@ -22,6 +22,7 @@ from broker.api.body import MAX_BODY_BYTES
 from broker.api.connection import connections_of, heads_watched
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
 from broker.api.events import EventsApi
+from broker.api.extend import ExtendApi
 from broker.api.middleware import Gate
 from broker.api.ops import OpsApi
 from broker.api.stream import StreamApi
@@ -151,6 +152,7 @@ class Broker:
                 wait_max_s=settings.wait_max_s,
             )
             application.add_routes(api.routes())
+            application.add_routes(ExtendApi(self._sessions, dialects, mount=mount).routes())
         for token_api in tokens:
             application.add_routes(token_api.routes())
         for mount in MOUNTS:

@@ -76,7 +76,8 @@ class StreamApi:
             found.reverse()
         page = found[query.offset : query.offset + query.limit]
         dialect = self._dialects.of(request, self._mount)
-        items = [stream_json(session, dialect) for session in page]
+        now = await self._sessions.now()
+        items = [stream_json(session, dialect, self._sessions.place_of(session, now)) for session in page]
         return json_answer({"offset": query.offset, "limit": query.limit, "count": len(items), "items": items})
 
     async def create(self, request: web.Request) -> web.Response:
@@ -92,7 +93,7 @@ class StreamApi:
             wait_s=wait_s or 0,
             idempotency_key=headers.idempotency_key or None,
         )
-        return self._answer(request, session, wait_s)
+        return await self._answer(request, session, wait_s)
 
     async def get(self, request: web.Request) -> web.Response:
         """One session; 404 for one that was deleted, 410 with the reason for one that ended otherwise."""
@@ -101,7 +102,7 @@ class StreamApi:
         session = await self._sessions.get(session_id, by=principal_of(request), wait_s=wait_s or 0)
         if session.end_reason is EndReason.DELETED:
             raise NotFound("session", session_id)
-        return self._answer(request, session, wait_s)
+        return await self._answer(request, session, wait_s)
 
     async def delete(self, request: web.Request) -> web.Response:
         """End the session that the path names."""
@@ -128,12 +129,13 @@ class StreamApi:
         resolved = self._catalog().resolve(start.id, start.version, start.profile)
         return resolved, _arguments(resolved, start.arguments, "arguments")
 
-    def _answer(self, request: web.Request, session: Session, wait_s: int | None) -> web.Response:
+    async def _answer(self, request: web.Request, session: Session, wait_s: int | None) -> web.Response:
         dialect = self._dialects.of(request, self._mount)
         headers = {} if wait_s is None else {"Preference-Applied": f"wait={wait_s}"}
         if session.state is State.ENDED:
             return json_answer(ended_json(session), status=410, headers=headers)
-        stream = stream_json(session, dialect) | token_fields(self._tokens, request, session)
+        place = self._sessions.place_of(session, await self._sessions.now())
+        stream = stream_json(session, dialect, place) | token_fields(self._tokens, request, session)
         if session.state is State.READY:
             return json_answer(stream, headers=headers)
         headers |= {"Location": f"{dialect.base}/{session.id}", "Retry-After": str(_POLL_AFTER_S)}
