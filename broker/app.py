@@ -21,6 +21,7 @@ from broker.api.authentication import Authentication
 from broker.api.body import MAX_BODY_BYTES
 from broker.api.connection import connections_of, heads_watched
 from broker.api.dialect import DEPLOYED_MOUNT, DOCUMENTED_MOUNT, Dialects
+from broker.api.docs import DocsApi
 from broker.api.events import EventsApi
 from broker.api.extend import ExtendApi
 from broker.api.middleware import Gate
@@ -129,8 +130,10 @@ class Broker:
         settings = self._settings
         operations = OpsApi(self._why_not_ready).routes()
         pages = WebFiles(web_client.ROOT, frame_ancestors=settings.frame_ancestors).routes()
+        dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
+        docs = DocsApi(dialects, self._catalog, identity=settings.identity.is_on)
         tokens = [TokenApi(self._sessions, self._tokens, mount=mount) for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT)]
-        audiences = dict(audiences_of([*operations, *pages], Audience.EVERYONE))
+        audiences = dict(audiences_of([*operations, *pages, *docs.routes()], Audience.EVERYONE))
         for token_api in tokens:
             audiences |= token_api.audiences()
         audiences |= self._watch.audiences()
@@ -141,7 +144,6 @@ class Broker:
             middlewares=[heads_watched(), self._watch.middleware(), gate.middleware()], client_max_size=MAX_BODY_BYTES
         )
         application.on_response_prepare.append(gate.prepare)
-        dialects = Dialects(settings.routes_shape, settings.trusted_proxies)
         for mount in (DOCUMENTED_MOUNT, DEPLOYED_MOUNT):
             api = StreamApi(
                 self._sessions,
@@ -161,7 +163,8 @@ class Broker:
                 application.add_routes(ApplicationEditApi(self._catalog, mount=mount).routes())
         application.add_routes(self._events.routes())
         application.on_shutdown.append(self._events.stop)
-        application.add_routes([*self._watch.routes(), *operations, *pages])
+        application.add_routes([*self._watch.routes(), *operations, *pages, *docs.routes()])
+        docs.publish(application.router.routes())
         self._watch.know(application, pages=pages)
         return application
 

@@ -27,8 +27,8 @@ def require_json(request: web.Request) -> None:
         raise web.HTTPUnsupportedMediaType(text="Send Content-Type application/json.")
 
 
-async def read_json(request: web.Request) -> object:
-    """The body, None when there is none. Raises Invalid and HTTPExceptions."""
+async def read_json(request: web.Request, *, empty: object = None) -> object:
+    """The body, `empty` when there is none. Raises Invalid and HTTPExceptions."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
     announced = request.content_length or 0
@@ -43,7 +43,7 @@ async def read_json(request: web.Request) -> object:
         raise _too_large(MAX_BODY_BYTES + 1) from None
     except (web.RequestPayloadError, ConnectionError) as error:
         raise web.HTTPBadRequest(text="The body was cut short or is badly framed.") from error
-    return None if not content else _parse(content)
+    return _parse(content) if content else empty
 
 
 def _too_large(actual: int) -> web.HTTPException:

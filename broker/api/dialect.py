@@ -38,10 +38,14 @@ class Dialects:
 
     def of(self, request: web.Request, mount: str) -> Dialect:
         """The dialect for a request to a mount: by setting, else by the prefix a proxy took off, else by the mount."""
-        prefix = self._prefix(request) if self._comes_from_proxy(request) else ""
+        prefix = self.prefix_of(request)
         deployed = mount == DEPLOYED_MOUNT or f"{prefix}/".startswith(f"{_DEPLOYED_PREFIX}/")
         nested = deployed if self._shape is RoutesShape.BY_MOUNT else self._shape is RoutesShape.NESTED
         return Dialect(prefix + mount, nested, empty_while_pending=deployed or nested)
+
+    def prefix_of(self, request: web.Request) -> str:
+        """What a trusted proxy took off before the path; nothing without one."""
+        return _prefix(request) if self._comes_from_proxy(request) else ""
 
     def _comes_from_proxy(self, request: web.Request) -> bool:
         peer = request.get_extra_info("peername", ("",))[0]
@@ -52,9 +56,10 @@ class Dialects:
         mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         return any((mapped or address) in network for network in self._trusted)
 
-    def _prefix(self, request: web.Request) -> str:
-        prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
-        if not prefix:
-            original = request.headers.get("X-Original-URI", "").partition("?")[0]
-            prefix = original.removesuffix(request.path) if original.endswith(request.path) else ""
-        return prefix if _PREFIX.fullmatch(prefix) else ""
+
+def _prefix(request: web.Request) -> str:
+    prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
+    if not prefix:
+        original = request.headers.get("X-Original-URI", "").partition("?")[0]
+        prefix = original.removesuffix(request.path) if original.endswith(request.path) else ""
+    return prefix if _PREFIX.fullmatch(prefix) else ""

@@ -17,7 +17,8 @@ from aiohttp_sse import EventSourceResponse
 from broker.api.answers import refusal
 from broker.api.auth import principal_of
 from broker.api.body import parsed
-from broker.api.models import SessionPath
+from broker.api.models import EventsHeaders, EventsQuery, SessionPath
+from broker.api.operation import Operation, Reply, described
 from broker.api.representation import rfc3339
 from broker.core.events import Event, EventDraft, EventType
 from broker.errors import Invalid, Problem
@@ -36,9 +37,11 @@ _LONGEST_S = 900.0
 _MOST_STREAMS = 256
 """So many may be open in one principal's name; a page holds one for each session that it shows."""
 
+_SSE = "text/event-stream"
 _RETRY_MS = 1000
 _RETRY_NEVER_MS = 86_400_000
 _LONGEST_NUMBER = 19
+_STREAM = {200: Reply("Server-sent events, until the session's end or until it is time to come back.", media_type=_SSE)}
 
 
 class Closing(StrEnum):
@@ -87,12 +90,35 @@ class EventsApi:
         """Tell every reader to come back later, and end its stream."""
         self._stopping.set()
 
+    @described(
+        Operation(
+            "listenToStream",
+            "Listen to the events of a session",
+            _STREAM,
+            tag="Events",
+            errors=(404, 422, 429),
+            path=SessionPath,
+            query=EventsQuery,
+            headers=EventsHeaders,
+        )
+    )
     async def of_session(self, request: web.Request) -> web.StreamResponse:
         """Events of one session, until its end is told."""
         session_id = parsed(SessionPath, dict(request.match_info), "path").id
         told = self._events.of_session(session_id, by=principal_of(request), after=_last_event_id(request))
         return await self._stream(request, told)
 
+    @described(
+        Operation(
+            "listen",
+            "Listen to the events of all sessions",
+            _STREAM,
+            tag="Events",
+            errors=(422, 429),
+            query=EventsQuery,
+            headers=EventsHeaders,
+        )
+    )
     async def of_all(self, request: web.Request) -> web.StreamResponse:
         """Events of all sessions that the caller may see."""
         return await self._stream(request, self._events.of_all(by=principal_of(request), after=_last_event_id(request)))

@@ -12,7 +12,9 @@ from broker.api.answers import json_answer
 from broker.api.auth import principal_of
 from broker.api.body import headers_of, parsed, path_of, read_json
 from broker.api.dialect import Dialects
-from broker.api.models import CreateHeaders, SessionPath
+from broker.api.models import KeyHeaders, SessionPath
+from broker.api.operation import Operation, Reply, described
+from broker.api.replies import StreamReply
 from broker.api.representation import stream_json
 from broker.sessions import Sessions
 
@@ -39,15 +41,27 @@ class ExtendApi:
         """As aiohttp wants them."""
         return (web.post(self._mount + "/{id}/extend", self.extend),)
 
+    @described(
+        Operation(
+            "extendStream",
+            "Extend a streaming session",
+            {200: Reply("The session as it is then.", StreamReply)},
+            tag="Streams",
+            errors=(404, 409, 422),
+            path=SessionPath,
+            headers=KeyHeaders,
+            body=(ExtendStream,),
+            body_required=False,
+        )
+    )
     async def extend(self, request: web.Request) -> web.Response:
         """The session as it is then: `ends_at` is when it ends now.
 
         At most one step of its profile's is granted at a time. 403 where the profile grants none, or no more; 409 where
         no clock runs that would end the session.
         """
-        session_id, key = path_of(request, SessionPath).id, headers_of(request, CreateHeaders).idempotency_key or None
-        body = await read_json(request)
-        asked = parsed(ExtendStream, {} if body is None else body, "body")
+        session_id, key = path_of(request, SessionPath).id, headers_of(request, KeyHeaders).idempotency_key or None
+        asked = parsed(ExtendStream, await read_json(request, empty={}), "body")
         session = await self._sessions.extend(
             session_id, by=principal_of(request), seconds=asked.seconds, idempotency_key=key
         )

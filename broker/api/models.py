@@ -5,6 +5,7 @@ The same models validate and are published (`broker.api.openapi`), so their docs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -14,6 +15,11 @@ from pydantic.config import JsonDict
 from broker.core.catalog import SEMVER_PATTERN
 
 SESSION_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_DIGITS = re.compile(r"-?[0-9]{1,20}")
 
 Id = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]*$", max_length=63)]
 Version = Annotated[str, Field(max_length=128)]
@@ -37,7 +43,7 @@ def _drop_default(schema: JsonDict) -> None:
     schema.pop("default", None)
 
 
-_NO_DEFAULT = Field(json_schema_extra=_drop_default)
+NO_DEFAULT = Field(json_schema_extra=_drop_default)
 """For what is left as it is where nothing is said of it."""
 
 
@@ -57,6 +63,13 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+def _in_other_words(schema: JsonDict) -> None:
+    """A body with an `id` is in the documented words, whatever else it holds."""
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    properties["id"] = False
+
+
 class StartStream(_Body):
     """The documented body of a create."""
 
@@ -68,6 +81,8 @@ class StartStream(_Body):
 
 class StartOvcStream(_Body):
     """The same in OVC's words; it knows no profile."""
+
+    model_config = ConfigDict(json_schema_extra=_in_other_words)
 
     application: Id
     application_version: Version | None = None
@@ -82,6 +97,8 @@ class EndStream(_Body):
 
 class EndOvcStream(_Body):
     """The same in OVC's words."""
+
+    model_config = ConfigDict(json_schema_extra=_in_other_words)
 
     session_id: SessionId
 
@@ -135,9 +152,9 @@ class CreateApplication(_Body):
 class ChangeApplication(_Body):
     """What is to be changed of an application; what is left out stays. Tags are replaced whole."""
 
-    name: Annotated[Name, _NO_DEFAULT] = ""
-    description: Annotated[Description, _NO_DEFAULT] = ""
-    tags: Annotated[Tags, _NO_DEFAULT] = ()
+    name: Annotated[Name, NO_DEFAULT] = ""
+    description: Annotated[Description, NO_DEFAULT] = ""
+    tags: Annotated[Tags, NO_DEFAULT] = ()
 
 
 class DeleteApplication(_Body):
@@ -162,19 +179,31 @@ class DeleteVersion(_Body):
     version: SemVer
 
 
-def _with_plus(value: object) -> object:
-    """A plus sign in a query means a blank unless it is escaped; clients forget that in time zones."""
-    return value.replace(" ", "+") if isinstance(value, str) else value
+def _time(value: object) -> object:
+    """RFC 3339 alone. A plus sign in a query means a blank unless it is escaped; clients forget that in time zones."""
+    text = value.replace(" ", "+") if isinstance(value, str) else ""
+    if _RFC3339.fullmatch(text) is None:
+        raise ValueError("Value should be a time as RFC 3339 writes it, such as 2030-01-31T12:00:00Z")
+    return text
 
 
-Time = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
+def _digits(value: object) -> object:
+    """Numbers in a query are written with digits and nothing else."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value) is None:
+        raise ValueError("Value should be a whole number, written in digits")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
+Limit = Annotated[int, Field(gt=0, le=2**53), BeforeValidator(_digits)]
+Offset = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_digits)]
 
 
 class Page(_Body):
     """Which part of a list."""
 
-    limit: Annotated[int, Field(gt=0, le=2**53)] = 50
-    offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+    limit: Limit = 50
+    offset: Offset = 0
 
 
 class ApplicationQuery(Page):
@@ -191,8 +220,8 @@ class WaitHeaders(_Body):
     ] = None
 
 
-class CreateHeaders(WaitHeaders):
-    """The same, and the key under which a repeated request is known again."""
+class KeyHeaders(_Body):
+    """The key under which a repeated request is known again."""
 
     idempotency_key: Annotated[
         str | None,
@@ -200,8 +229,29 @@ class CreateHeaders(WaitHeaders):
             alias="Idempotency-Key",
             max_length=255,
             pattern="^[\\x20-\\x7e]*$",
-            description="A second request with the key of a first gets that one's session.",
+            description="A second request with the key of a first changes nothing, and gets the same session.",
         ),
+    ] = None
+
+
+class CreateHeaders(WaitHeaders, KeyHeaders):
+    """Both."""
+
+
+EventId = Annotated[str, Field(pattern="^[0-9]{0,19}$")]
+
+
+class EventsQuery(_Body):
+    """Where a reader left off that cannot set headers."""
+
+    after: Annotated[EventId | None, Field(description="As Last-Event-ID.")] = None
+
+
+class EventsHeaders(_Body):
+    """Where a reader left off."""
+
+    last_event_id: Annotated[
+        EventId | None, Field(alias="Last-Event-ID", description="The last event that was heard; those after it come.")
     ] = None
 
 

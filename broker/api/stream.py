@@ -22,7 +22,9 @@ from broker.api.models import (
     StreamQuery,
     WaitHeaders,
 )
+from broker.api.operation import Operation, Reply, described
 from broker.api.prefer import preferred_wait_s
+from broker.api.replies import DeletedReply, EndedReply, StreamPage, StreamReply
 from broker.api.representation import ended_json, stream_json
 from broker.api.token import token_fields
 from broker.core.catalog import Catalog, Resolved
@@ -31,6 +33,15 @@ from broker.errors import Invalid, NotFound
 from broker.sessions import Sessions
 
 _POLL_AFTER_S = 1
+_ASKED_LATER = {"Location": "Where to ask again.", "Retry-After": "Seconds to wait before."}
+_NEXT = {"getStream": {"id": "$response.body#/id"}, "deleteStream": {"id": "$response.body#/id"}}
+_ONE = {
+    200: Reply("The session is ready.", StreamReply, links=_NEXT),
+    202: Reply(
+        "The session is being prepared, waits for a slot, or is stopped.", StreamReply, _ASKED_LATER, links=_NEXT
+    ),
+    410: Reply("The session has ended; `end_reason` says why.", EndedReply),
+}
 
 
 class StreamApi:
@@ -64,6 +75,16 @@ class StreamApi:
             web.delete(one, self.delete),
         )
 
+    @described(
+        Operation(
+            "listStreams",
+            "Return application streaming sessions",
+            {200: Reply("A page of the sessions that have not ended.", StreamPage)},
+            tag="Streams",
+            errors=(422,),
+            query=StreamQuery,
+        )
+    )
     async def list(self, request: web.Request) -> web.Response:
         """All sessions that have not ended, a page of them."""
         query = query_of(request, StreamQuery)
@@ -80,6 +101,17 @@ class StreamApi:
         items = [stream_json(session, dialect, self._sessions.place_of(session, now)) for session in page]
         return json_answer({"offset": query.offset, "limit": query.limit, "count": len(items), "items": items})
 
+    @described(
+        Operation(
+            "createStream",
+            "Create a streaming session",
+            _ONE,
+            tag="Streams",
+            errors=(404, 409, 422, 429),
+            headers=CreateHeaders,
+            body=(StartStream, StartOvcStream),
+        )
+    )
     async def create(self, request: web.Request) -> web.Response:
         """A new session; as it is then, or after `Prefer: wait=N` seconds at most."""
         require_json(request)
@@ -95,6 +127,17 @@ class StreamApi:
         )
         return await self._answer(request, session, wait_s)
 
+    @described(
+        Operation(
+            "getStream",
+            "Retrieve details of a specific session",
+            _ONE,
+            tag="Streams",
+            errors=(404, 422),
+            path=SessionPath,
+            headers=WaitHeaders,
+        )
+    )
     async def get(self, request: web.Request) -> web.Response:
         """One session; 404 for one that was deleted, 410 with the reason for one that ended otherwise."""
         session_id = path_of(request, SessionPath).id
@@ -104,11 +147,31 @@ class StreamApi:
             raise NotFound("session", session_id)
         return await self._answer(request, session, wait_s)
 
+    @described(
+        Operation(
+            "deleteStream",
+            "Terminate a streaming session",
+            {204: Reply("The session has ended.")},
+            tag="Streams",
+            errors=(404, 422),
+            path=SessionPath,
+        )
+    )
     async def delete(self, request: web.Request) -> web.Response:
         """End the session that the path names."""
         await self._sessions.end(path_of(request, SessionPath).id, by=principal_of(request))
         return web.Response(status=204)
 
+    @described(
+        Operation(
+            "deleteStreamInBody",
+            "Terminate the streaming session that the body names",
+            {204: Reply("The session has ended."), 200: Reply("The same, to who asked in OVC's words.", DeletedReply)},
+            tag="Streams",
+            errors=(404, 422),
+            body=(EndStream, EndOvcStream),
+        )
+    )
     async def delete_named_in_body(self, request: web.Request) -> web.Response:
         """End the session that the body names; OVC's answer has a body, misspelled as there."""
         body = await read_json(request)

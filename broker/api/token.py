@@ -12,6 +12,8 @@ from broker.api.auth import Audience, principal_of
 from broker.api.authentication import holder_of
 from broker.api.body import parsed, path_of, read_json
 from broker.api.models import SessionPath, TokenRequest
+from broker.api.operation import Operation, Reply, described
+from broker.api.replies import EndedReply, TokenReply
 from broker.api.representation import ended_json, rfc3339
 from broker.core.session import EndReason, Session, State
 from broker.errors import Forbidden, NotFound
@@ -38,10 +40,21 @@ class TokenApi:
         endpoints = (("GET", one), ("GET", one + "/events"), ("POST", one + "/token"))
         return dict.fromkeys(endpoints, Audience.HOLDERS)
 
+    @described(
+        Operation(
+            "renewToken",
+            "Renew the admission token of a session",
+            {200: Reply("A fresh token.", TokenReply), 410: Reply("The session has ended.", EndedReply)},
+            tag="Streams",
+            errors=(404, 422),
+            path=SessionPath,
+            body=(TokenRequest,),
+            body_required=False,
+        )
+    )
     async def renew(self, request: web.Request) -> web.Response:
         """A fresh token: the same again for who holds one, one in the role asked for for the owner."""
-        body = await read_json(request)
-        asked = parsed(TokenRequest, {} if body is None else body, "body").role
+        asked = parsed(TokenRequest, await read_json(request, empty={}), "body").role
         principal, holder = principal_of(request), holder_of(request)
         session = await self._sessions.get(path_of(request, SessionPath).id, by=principal)
         if session.end_reason is EndReason.DELETED:
