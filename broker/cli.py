@@ -1,4 +1,7 @@
-"""The command line: `pixelferry up | broker | relay | streamer`. Each command imports only what it runs."""
+"""The command line: `pixelferry up | broker | relay | streamer`, and the client's commands.
+
+Each command imports only what it runs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from broker.client import parser as client
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -30,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.command == "up":
         return _up(options)
+    if options.command == "key":
+        from broker import key_command
+
+        return key_command.run(options)
+    if options.command in client.COMMANDS:
+        return client.run(options)
     return _complain(
         f"`pixelferry {options.command}` alone needs a shared store, which this release does not have: "
         "run `pixelferry up`, which is broker and relay in one process",
@@ -68,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="broker, relay and page on this machine, until Ctrl-C", allow_abbrev=False))
     commands.add_parser("broker", help="the broker alone (needs a shared store: not in this release)")
     commands.add_parser("relay", help="a relay alone (needs a shared store: not in this release)")
+    _add_key(commands)
     commands.add_parser("streamer", help="a streaming backend: test-pattern or usd-viewer", add_help=False)
+    client.add_commands(commands)
     return parser
 
 
@@ -94,6 +107,12 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="listen where other machines reach it, though whoever does may start and end every session",
     )
+
+
+def _add_key(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from broker.key_command import add_command
+
+    add_command(commands.add_parser)
 
 
 def _version() -> str:
