@@ -16,6 +16,10 @@ _MEASURED = 16
 """So many of the last waits are what an estimate is made of."""
 
 
+_Arrival = tuple[float, int, str]
+"""When it came; of those who came at the same time, the how-manieth; who."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a session stands: 1 is next. `eta_s` is None where nothing was measured yet."""
@@ -29,8 +33,9 @@ class FairQueue:
     """Sessions that wait for the same slots. Every call costs at most the number of shares, most of them less."""
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, list[tuple[float, str]]] = OrderedDict()
-        self._known: dict[str, tuple[str, float]] = {}
+        self._lines: OrderedDict[str, list[_Arrival]] = OrderedDict()
+        self._known: dict[str, tuple[str, _Arrival]] = {}
+        self._joined = 0
         self._order: Mapping[str, int] | None = None
 
     def __len__(self) -> int:
@@ -42,22 +47,24 @@ class FairQueue:
     @property
     def head(self) -> str | None:
         """Who is next."""
-        return next((line[0][1] for line in self._lines.values()), None)
+        return next((line[0][2] for line in self._lines.values()), None)
 
     def join(self, session_id: str, share: str, since: float) -> None:
         """Wait, behind those of the same share who came before. Who waits already stays where it is."""
         if session_id not in self._known:
-            self._known[session_id] = share, since
-            insort(self._lines.setdefault(share, []), (since, session_id))
+            self._joined += 1
+            arrival = since, self._joined, session_id
+            self._known[session_id] = share, arrival
+            insort(self._lines.setdefault(share, []), arrival)
             self._order = None
 
     def leave(self, session_id: str) -> None:
         """Wait no more, without having been served. The share keeps its turn."""
         if session_id not in self._known:
             return
-        share, since = self._known.pop(session_id)
+        share, arrival = self._known.pop(session_id)
         line = self._lines[share]
-        del line[bisect_left(line, (since, session_id))]
+        del line[bisect_left(line, arrival)]
         if not line:
             del self._lines[share]
         self._order = None
@@ -74,8 +81,8 @@ class FairQueue:
         """Its place in the order of service, from 1. Raises KeyError for one that does not wait."""
         if self._order is not None:
             return self._order[session_id]
-        own, since = self._known[session_id]
-        rank = bisect_left(self._lines[own], (since, session_id))
+        own, arrival = self._known[session_id]
+        rank = bisect_left(self._lines[own], arrival)
         before, turns = 0, rank + 1
         for share, line in self._lines.items():
             if share == own:
@@ -91,7 +98,7 @@ class FairQueue:
             lines, turn = list(self._lines.values()), 0
             while lines:
                 for line in lines:
-                    order[line[turn][1]] = len(order) + 1
+                    order[line[turn][2]] = len(order) + 1
                 turn += 1
                 lines = [line for line in lines if len(line) > turn]
             self._order = order

@@ -34,6 +34,13 @@ def test_those_of_one_share_are_served_as_they_came() -> None:
     assert served_in_turn(queue) == ["first", "second", "third"]
 
 
+def test_those_who_come_at_the_same_time_are_served_as_they_joined() -> None:
+    queue = FairQueue()
+    for session_id in ("z", "a", "m"):
+        queue.join(session_id, "ann", 1.0)
+    assert served_in_turn(queue) == ["z", "a", "m"]
+
+
 def test_shares_take_turns_however_many_wait_for_each() -> None:
     queue = filled(*((f"a{number}", "ann") for number in range(5)), ("b0", "ben"), ("b1", "ben"), ("c0", "cleo"))
     assert served_in_turn(queue) == ["a0", "b0", "c0", "a1", "b1", "a2", "a3", "a4"]

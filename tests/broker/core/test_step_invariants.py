@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from broker.core.ledger import Claim, Ledger, claims_of, lingering, pools_of
-from broker.core.placement import choose_slot
+from broker.core import intent
+from broker.core.clocks import next_alarm
+from broker.core.ledger import (
+    Claim,
+    Ledger,
+    claims_of,
+    is_waiting,
+    lingering,
+    pools_of,
+    queue_pool,
+    share_pool,
+    slots_pool,
+)
+from broker.core.placement import choose_ports, choose_slot, placed_or_waiting
 from broker.core.session import Session, State, Wanted
 from broker.core.slot import Activity, Backend, BackendState
 from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
+from broker.errors import Conflict, Forbidden
+from broker.waiting_room import WaitingRoom
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteError, RouteReport, RouteState
 from tests.broker.samples import CLOCKS, RELAY, make_profile, make_session, session_id
 
-PROFILE = make_profile(slots=3)
+CLOCKS_ON = replace(CLOCKS, placement_s=90, idle_s=300.0, max_length_s=900.0, max_stopped_s=600, extend_s=60)
+PROFILE = replace(make_profile(slots=3), queue=4)
 SMALL_RELAY = replace(RELAY, ports=PortRange(31000, 31009), capacity=4)
+QUOTA = 7
+
+
+def is_at_rest(session: Session) -> bool:
+    return session.state is State.STOPPED and session.is_settled
 
 
 class World(RuleBasedStateMachine):
@@ -35,24 +57,56 @@ class World(RuleBasedStateMachine):
         self.routes: dict[str, Route] = {}
         self.reports: dict[str, RouteReport] = {}
         self.relays: dict[str, RelayInfo] = {SMALL_RELAY.id: SMALL_RELAY}
+        self.room = WaitingRoom()
 
     # --- what callers and the outside do
 
-    @rule()
-    def create(self) -> None:
+    @rule(share=st.sampled_from(("ann", "ben")), at_max_length=st.sampled_from(("end", "stop")))
+    def create(self, share: str, at_max_length: Literal["end", "stop"]) -> None:
         self.made += 1
-        slot = choose_slot(PROFILE, session_id(self.made), self.ledger())
-        if slot is not None:
-            slot = replace(slot, id=f"slot of session {self.made}")
-            clocks = replace(CLOCKS, idle_s=300.0, max_length_s=900.0)
-            session = replace(make_session(clocks=clocks, at=self.now), id=session_id(self.made), slot=slot)
-            self.write(None, session)
+        clocks = replace(CLOCKS_ON, at_max_length=at_max_length, extend_most_s=100)
+        draft = replace(make_session(clocks=clocks, at=self.now), id=session_id(self.made), slot=None, share=share)
+        session, bounds = placed_or_waiting(draft, PROFILE, self.relays, self.ledger(), self.now)
+        self.write_within(None, session, {**bounds, share_pool(share): QUOTA})
+
+    def those_that(self, fits: Callable[[Session], bool]) -> list[str]:
+        return sorted(key for key, session in self.sessions.items() if fits(session))
+
+    @precondition(lambda self: self.those_that(lambda session: session.state is not State.ENDED))
+    @rule(data=st.data())
+    def stop(self, data: st.DataObject) -> None:
+        live = self.those_that(lambda session: session.state is not State.ENDED)
+        session = self.sessions[data.draw(st.sampled_from(live))]
+        self.write(session, intent.stop(session, "me", self.now, only_settled=False))
+
+    @precondition(lambda self: self.those_that(is_at_rest))
+    @rule(data=st.data())
+    def start(self, data: st.DataObject) -> None:
+        session = self.sessions[data.draw(st.sampled_from(self.those_that(is_at_rest)))]
+        draft = intent.start(session, "me", self.now, secret=f"secret {session.run}", only_settled=True)
+        after, bounds = placed_or_waiting(draft, PROFILE, self.relays, self.ledger(), self.now)
+        assert after.backend_secret != session.backend_secret
+        self.write_within(session, after, bounds)
 
     @precondition(lambda self: self.sessions)
     @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
+    def extend(self, data: st.DataObject) -> None:
         session = self.any_session(data)
-        self.write(session, replace(session, wanted=Wanted.ENDED))
+        alarm = next_alarm(session)
+        try:
+            after = intent.extend(session, None, self.now)
+        except (Conflict, Forbidden):
+            return
+        later = next_alarm(after)
+        assert alarm is not None and later is not None and later.at > alarm.at
+        self.write(session, after)
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data(), wanted=st.sampled_from((Wanted.ENDED, Wanted.ENDED, Wanted.STOPPED)))
+    def delete(self, data: st.DataObject, wanted: Wanted) -> None:
+        session = self.any_session(data)
+        if session.state is not State.ENDED:
+            self.write(session, replace(session, wanted=wanted))
 
     @precondition(lambda self: self.backends)
     @rule(data=st.data(), state=st.sampled_from((BackendState.STARTING, BackendState.IDLE, BackendState.FAILED)))
@@ -125,6 +179,35 @@ class World(RuleBasedStateMachine):
             self.now = max(self.now, deadline)
             self.pass_over(session)
 
+    @rule()
+    def everybody_does_its_part(self) -> None:
+        """Backends get ready and relays bind what is wanted of them, until nothing moves any more."""
+        for _ in range(4):
+            self.converge_until_nothing_moves()
+            for slot, backend in self.backends.items():
+                if backend.state is BackendState.STARTING:
+                    ports = 47100 + 2 * len(self.backends)
+                    endpoint = Endpoint("127.0.0.2", ports, ports + 1)
+                    self.backends[slot] = replace(backend, state=BackendState.IDLE, endpoint=endpoint)
+            for key, route in self.routes.items():
+                ports_of_route = (route.signaling_port, route.media_port)
+                report = RouteReport(key, route.relay_id, *ports_of_route, route.backend, RouteState.ACTIVE)
+                self.reports.setdefault(key, report)
+
+    @rule()
+    def converge_until_nothing_moves(self) -> None:
+        """Whoever is next is served, as long as there are slots and ports: none is idle while somebody waits."""
+        before: dict[str, Session] = {}
+        while before != self.sessions:
+            before = dict(self.sessions)
+            for session in before.values():
+                self.pass_over(self.sessions[session.id])
+        ledger = self.ledger()
+        if ledger.count(queue_pool(PROFILE.id)):
+            full = ledger.count(slots_pool(PROFILE.provider, PROFILE.id)) == PROFILE.slots
+            without_ports = bool(self.relays) and choose_ports(self.relays, ledger, session_id(0)) is None
+            assert full or without_ports, "a slot is idle while somebody waits"
+
     def pass_over(self, session: Session, *, provider_silent: bool = False, crash: bool = False) -> None:
         facts = self.facts(session, provider_silent=provider_silent)
         after, commands = step(session, facts, self.now)
@@ -161,8 +244,17 @@ class World(RuleBasedStateMachine):
                 self.backends.pop(slot.id, None)
                 self.released.add(slot.id)
 
+    def write_within(self, before: Session | None, after: Session, bounds: Mapping[str, int]) -> None:
+        """As a store does it: nothing at all is written where a pool would outgrow its bound."""
+        counted, counts = pools_of(before) if before is not None else frozenset(), pools_of(after)
+        ledger = self.ledger()
+        if all(ledger.count(p) + (p in counts) - (p in counted) <= most for p, most in bounds.items()):
+            self.write(before, after)
+
     def write(self, before: Session | None, after: Session) -> None:
         """As a store does it: exactly the session's claims, none of them another's."""
+        if after.slot is not None and (before is None or before.slot is None):
+            after = replace(after, slot=replace(after.slot, id=f"slot of {after.id}, run {after.run}"))
         for key in claims_of(after):
             claim = self.claims.get(key)
             assert claim is None or claim.owner == after.id, f"{key} would have two owners"
@@ -173,17 +265,23 @@ class World(RuleBasedStateMachine):
                 self.claims[key] = Claim(None, linger[key])
         self.claims.update({key: Claim(after.id) for key in claims_of(after)})
         self.sessions[after.id] = after
+        self.room.see(before, after)
 
     def facts(self, session: Session, *, provider_silent: bool = False) -> Facts:
-        slot = session.slot.id if session.slot is not None else ""
+        slot, ledger = session.slot.id if session.slot is not None else "", self.ledger()
+        offer = None
+        if is_waiting(session) and self.room.is_next(session):
+            offer = choose_slot(PROFILE, session.id, ledger, run=session.run)
+            offer = None if offer is None else replace(offer, id=f"slot of {session.id}, run {session.run}")
         return Facts(
             backend=None if provider_silent else self.backends.get(slot),
-            backends_known=not provider_silent,
+            backends_known=bool(slot) and not provider_silent,
             slot_released=slot in self.released,
             published=self.routes.get(session.id),
             report=self.reports.get(session.id),
             relays=self.relays,
-            ledger=self.ledger(),
+            ledger=ledger,
+            offer=offer,
         )
 
     def ledger(self) -> Ledger:
@@ -211,6 +309,23 @@ class World(RuleBasedStateMachine):
         assert self.backends.keys() <= held, "a backend runs for nobody"
 
     @invariant()
+    def who_waits_is_known_to_wait(self) -> None:
+        waiting = {key for key, session in self.sessions.items() if is_waiting(session)}
+        assert {key for key in self.sessions if self.room.waits(key)} == waiting
+        assert len(waiting) <= PROFILE.queue
+
+    @invariant()
+    def nobody_has_more_than_its_quota(self) -> None:
+        live = Counter(session.share for session in self.sessions.values() if session.state is not State.ENDED)
+        assert all(count <= QUOTA for count in live.values())
+
+    @invariant()
+    def who_is_stopped_gets_nothing(self) -> None:
+        for session in self.sessions.values():
+            if session.is_settled and session.state is State.STOPPED:
+                assert session.id not in self.routes and claims_of(session) == frozenset()
+
+    @invariant()
     def an_end_has_a_reason_and_a_life_has_none(self) -> None:
         for session in self.sessions.values():
             assert (session.state is State.ENDED) == (session.end_reason is not None)
@@ -229,7 +344,8 @@ class World(RuleBasedStateMachine):
         assert all(session.state is State.ENDED for session in self.sessions.values())
         assert not self.backends and not self.routes
         assert not [key for key, claim in self.claims.items() if claim.owner is not None]
+        assert not any(pools_of(session) for session in self.sessions.values())
 
 
-World.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+World.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestWorld = World.TestCase
