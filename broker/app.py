@@ -25,7 +25,9 @@ from broker.api.docs import DocsApi
 from broker.api.events import EventsApi
 from broker.api.extend import ExtendApi
 from broker.api.middleware import Gate
+from broker.api.nimble.api import NimbleApi
 from broker.api.ops import OpsApi
+from broker.api.rate import RateLimit
 from broker.api.stream import StreamApi
 from broker.api.token import TokenApi
 from broker.api.web import WebFiles
@@ -33,6 +35,7 @@ from broker.core.catalog import Catalog
 from broker.core.principal import ITSELF
 from broker.errors import NotFound, StoreUnavailable
 from broker.events import Events
+from broker.identity.access_keys import access_keys
 from broker.identity.identity import Identity
 from broker.identity.networks import Networks
 from broker.live_catalog import LiveCatalog
@@ -86,6 +89,7 @@ class Broker:
             allowed_origins=_relay_origins(settings),
         )
         self._identity = Identity(settings.identity, Networks(settings.trusted_proxies))
+        self._access_keys = access_keys(settings.nimble)
         self._tokens = AdmissionTokens.of(settings.admission)
         self._events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
         self._watch = Watch(
@@ -139,7 +143,15 @@ class Broker:
         audiences |= self._watch.audiences()
         access = Access(frozenset(_own_names(settings)), _page_origins(settings))
         authentication = self._authentication(access)
-        gate = Gate(access, lambda: self._stopping, authentication, audiences=audiences)
+        nimble = self._nimble(authentication)
+        gate = Gate(
+            access,
+            lambda: self._stopping,
+            authentication,
+            audiences=audiences,
+            facades=(nimble.facade(),),
+            rate=RateLimit(settings.rate_per_s, settings.rate_burst),
+        )
         application = web.Application(
             middlewares=[heads_watched(), self._watch.middleware(), gate.middleware()], client_max_size=MAX_BODY_BYTES
         )
@@ -161,12 +173,26 @@ class Broker:
             application.add_routes(ApplicationApi(self._catalog, mount=mount).routes())
             if settings.edit_applications:
                 application.add_routes(ApplicationEditApi(self._catalog, mount=mount).routes())
+        application.add_routes(nimble.routes())
         application.add_routes(self._events.routes())
         application.on_shutdown.append(self._events.stop)
         application.add_routes([*self._watch.routes(), *operations, *pages, *docs.routes()])
         docs.publish(application.router.routes())
         self._watch.know(application, pages=pages)
         return application
+
+    def _nimble(self, authentication: Authentication) -> NimbleApi:
+        """Where nobody is told apart, the key `local` stands for everybody."""
+        open_to_all = not self._identity.is_on and not self._access_keys
+        return NimbleApi(
+            self._settings.nimble,
+            self._sessions,
+            self._catalog,
+            self._tokens,
+            keys=self._access_keys,
+            everybody=authentication if open_to_all else None,
+            public_url=self._settings.public_url,
+        )
 
     def _authentication(self, access: Access) -> Authentication:
         settings = self._settings

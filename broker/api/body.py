@@ -29,6 +29,12 @@ def require_json(request: web.Request) -> None:
 
 async def read_json(request: web.Request, *, empty: object = None) -> object:
     """The body, `empty` when there is none. Raises Invalid and HTTPExceptions."""
+    content = await read_body(request)
+    return _parse(content) if content else empty
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body as it came. Raises HTTPExceptions."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType(text="Send the body without Content-Encoding.")
     announced = request.content_length or 0
@@ -43,7 +49,7 @@ async def read_json(request: web.Request, *, empty: object = None) -> object:
         raise _too_large(MAX_BODY_BYTES + 1) from None
     except (web.RequestPayloadError, ConnectionError) as error:
         raise web.HTTPBadRequest(text="The body was cut short or is badly framed.") from error
-    return _parse(content) if content else empty
+    return content
 
 
 def _too_large(actual: int) -> web.HTTPException:
