@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from streamer.core.rate import Bitrates, bitrates_for
 from streamer.source import VideoFormat
+from streamer.video_wish import MIN_SIDE_PX
 
 __all__ = ["DEFAULT_VIDEO", "BadSettings", "Bitrates", "StreamSettings", "settings_from"]
 
 DEFAULT_VIDEO = VideoFormat(1280, 720, 30)
 _LEAST_BITRATE = 300_000
+_VIDEO = re.compile(r"([0-9]{1,4})x([0-9]{1,4})(?:@([0-9]{1,3}))?", re.ASCII)
+_MOST_SIDE_PX = 8192
+_MOST_FPS = 240
 
 
 class BadSettings(ValueError):
@@ -71,10 +76,23 @@ def settings_from(environment: Mapping[str, str], *, video: VideoFormat = DEFAUL
         media_port=_port(environment, "PIXELFERRY_MEDIA_PORT", defaults.media_port),
         control_port=_port(environment, "PIXELFERRY_CONTROL_PORT", defaults.control_port),
         control_token=token,
-        video=video,
+        video=_video(environment) or video,
         max_bitrate=_bitrate(environment),
         hardware=_hardware(environment),
     )
+
+
+def _video(environment: Mapping[str, str]) -> VideoFormat | None:
+    """The format in place of the application's own; None where there is none."""
+    text = environment.get("PIXELFERRY_VIDEO")
+    if text is None:
+        return None
+    match = _VIDEO.fullmatch(text)
+    width, height, fps = map(int, match.groups("30")) if match else (0, 0, 0)
+    sides_fit = all(MIN_SIDE_PX <= side <= _MOST_SIDE_PX and side % 2 == 0 for side in (width, height))
+    if not sides_fit or not 1 <= fps <= _MOST_FPS:
+        raise BadSettings(f"PIXELFERRY_VIDEO must be such as 1920x1080@60, both sides even, not {text!r}")
+    return VideoFormat(width, height, fps)
 
 
 def _bitrate(environment: Mapping[str, str]) -> int | None:

@@ -70,3 +70,16 @@ def test_hardware_is_looked_for_unless_software_is_asked_for() -> None:
     assert not settings_from({"PIXELFERRY_ENCODER": "software"}).hardware
     with pytest.raises(BadSettings, match="PIXELFERRY_ENCODER must be auto or software"):
         settings_from({"PIXELFERRY_ENCODER": "h264_nvenc"})
+
+
+@pytest.mark.parametrize(
+    ("text", "video"), [("1920x1080@60", VideoFormat(1920, 1080, 60)), ("640x360", VideoFormat(640, 360, 30))]
+)
+def test_format_can_be_set_from_outside(text: str, video: VideoFormat) -> None:
+    assert settings_from({"PIXELFERRY_VIDEO": text}).video == video
+
+
+@pytest.mark.parametrize("text", ["", "1920", "1921x1080", "62x64", "8194x64", "640x360@0", "640x360@241", "640x360@"])
+def test_format_that_cannot_be_is_refused(text: str) -> None:
+    with pytest.raises(BadSettings, match="PIXELFERRY_VIDEO must be such as 1920x1080@60"):
+        settings_from({"PIXELFERRY_VIDEO": text})
