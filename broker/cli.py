@@ -1,4 +1,7 @@
-"""The command line: `pixelferry up | broker | relay | streamer`. Each command imports only what it runs."""
+"""The command line: `pixelferry up | broker | relay | streamer`, and the client's commands.
+
+Each command imports only what it runs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from broker.client import parser as client
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -34,6 +39,8 @@ def _run(options: argparse.Namespace) -> int:
         from broker import key_command
 
         return key_command.run(options)
+    if options.command in client.COMMANDS:
+        return client.run(options)
     return _complain(
         f"`pixelferry {options.command}` alone needs a shared store, which this release does not have: "
         "run `pixelferry up`, which is broker and relay in one process",
@@ -74,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("relay", help="a relay alone (needs a shared store: not in this release)")
     _add_key(commands)
     commands.add_parser("streamer", help="a streaming backend: test-pattern or usd-viewer", add_help=False)
+    client.add_commands(commands)
     return parser
 
 
