@@ -224,6 +224,13 @@ def _muddles(catalog: Catalog) -> Iterator[tuple[str, str]]:
         if profile.ready_url is not None and profile.protocol != "plain":
             reason = "is for backends with protocol 'plain' only: leave it out, or set protocol"
             yield f"profiles.{profile.id}.ready_url", reason
+        clocks = profile.clocks
+        if clocks.at_max_length == "stop" and clocks.max_stopped_s == 0:
+            reason = "cannot be 'stop' where max_stopped_s = 0 lets nothing be stopped: change one of the two"
+            yield f"profiles.{profile.id}.clocks.at_max_length", reason
+        if clocks.extend_most_s is not None and clocks.extend_s is None:
+            reason = "bounds extensions where there are none: set extend_s too, or leave it out"
+            yield f"profiles.{profile.id}.clocks.extend_most_s", reason
         variables = [name.upper().replace("-", "_") for name in profile.arguments]
         for name, variable in zip(profile.arguments, variables, strict=True):
             if variables.count(variable) > 1:

@@ -8,6 +8,7 @@ BrokerError
 ├── Conflict            the thing is in another state, or was asked for differently
 ├── NoCapacity          try again after `retry_after_s`
 ├── QuotaExceeded       end a session of your own first
+├── RateLimited         ask less often; try again after `retry_after_s`
 ├── BackendFailed       the streaming backend did not do its part
 └── StoreUnavailable    try again after `retry_after_s`; nothing was lost
     └── IssuerUnavailable   the same, of the keys that tokens are checked with
@@ -110,6 +111,16 @@ class QuotaExceeded(BrokerError):
         if self.owner is None:
             return f"There are {self.limit} sessions, as many as allowed in all. Try again when some have ended."
         return f"{self.owner!r} has {self.limit} sessions, as many as allowed. End one first."
+
+
+@dataclass(eq=False)
+class RateLimited(BrokerError):
+    """The caller asks more often than it may."""
+
+    retry_after_s: float
+
+    def __str__(self) -> str:
+        return f"You ask too often. Try again in {self.retry_after_s:.1f} s."
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from broker.errors import (
     NotFound,
     Problem,
     QuotaExceeded,
+    RateLimited,
     StoreUnavailable,
     Unauthenticated,
 )
@@ -53,7 +54,7 @@ def answer_to(error: BrokerError) -> web.Response:
             return refusal(403, str(error))
         case Conflict():
             return refusal(409, str(error))
-        case NoCapacity(retry_after_s=seconds):
+        case NoCapacity(retry_after_s=seconds) | RateLimited(retry_after_s=seconds):
             return refusal(429, str(error), retry_after_s=seconds)
         case QuotaExceeded():
             return refusal(429, str(error))

@@ -12,6 +12,7 @@ from broker.api.access import Access
 from broker.api.answers import UNEXPECTED, answer_to, answer_to_http
 from broker.api.auth import PRINCIPAL, Audience, Facade, require_admin
 from broker.api.authentication import Authentication
+from broker.api.rate import RateLimit
 from broker.errors import BrokerError, Forbidden
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ _ADMITTED_ORIGIN = web.RequestKey("admitted_origin", str)
 _USUAL = Facade("", answer_to, answer_to_http)
 
 
+_WITHOUT_RATE = RateLimit(None, 1)
+
+
 class Gate:
     """The one middleware. `stopping` says whether nothing may be changed any more.
 
@@ -49,12 +53,14 @@ class Gate:
         *,
         audiences: Mapping[tuple[str, str], Audience],
         facades: Sequence[Facade] = (),
+        rate: RateLimit = _WITHOUT_RATE,
     ) -> None:
         self._access = access
         self._stopping = stopping
         self._authentication = authentication
         self._audiences = audiences
         self._facades = facades
+        self._rate = rate
 
     def middleware(self) -> Middleware:
         """As aiohttp wants it."""
@@ -116,7 +122,9 @@ class Gate:
         ):
             return
         principal = self._authentication.holder(request) if audience is Audience.HOLDERS else None
-        request[PRINCIPAL] = principal or await (facade.authenticate or self._authentication)(request)
+        principal = principal or await (facade.authenticate or self._authentication)(request)
+        self._rate.admit(principal)
+        request[PRINCIPAL] = principal
         if audience in (Audience.ADMINS, Audience.SCRAPERS):
             require_admin(request)
 

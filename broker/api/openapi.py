@@ -21,7 +21,7 @@ JsonObject = dict[str, Json]
 
 _REF = "#/components/schemas/{model}"
 _BEARER = "bearer"
-_ALWAYS = (400, 403, 421, 500, 503)
+_ALWAYS = (400, 403, 421, 429, 500, 503)
 """What any request may be answered with: no HTTP, a foreign origin or host, a fault, a broker that is stopping."""
 
 _ERRORS: Mapping[int, Reply] = {

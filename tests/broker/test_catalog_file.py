@@ -37,6 +37,7 @@ protocol = "plain"
 signaling = "opaque"
 admission = "address"
 slots = 3
+queue = 4
 ready_url = "http://{backend_host}:{control_port}/health"
 environment = { DISPLAY = ":0" }
 arguments = { stage = '[a-z]+', "other-one" = ".*" }
@@ -48,6 +49,11 @@ first_connection_s = 3
 reconnect_grace_s = 4
 idle_s = 5
 max_length_s = 6
+max_stopped_s = 0
+at_max_length = "end"
+warn_s = 7
+extend_s = 8
+extend_most_s = 9
 """
 LEAST = """
 [applications.app.versions."1.0.0"]
@@ -77,9 +83,10 @@ def test_every_key_is_read(file: Path) -> None:
         Admission.ADDRESS,
         3,
     )
+    assert profile.queue == 4
     assert profile.ready_url == "http://{backend_host}:{control_port}/health"
     assert (profile.environment, profile.arguments) == ({"DISPLAY": ":0"}, {"stage": "[a-z]+", "other-one": ".*"})
-    assert profile.clocks == Clocks(1, 2.5, 3, 4, 5, 6)
+    assert profile.clocks == Clocks(1, 2.5, 3, 4, 5, 6, 0, "end", 7, 8, 9)
 
 
 def test_little_need_be_written(file: Path) -> None:
@@ -158,6 +165,18 @@ def test_the_catalog_that_ships_has_both_applications(application: str) -> None:
         ('{ id = "app" }', '{ name = "app" }', "profiles.default.applications.0.name", "known are id, versions"),
         ('"1.0.0"', '"1.0"', 'applications.app.versions."1.0"', "1.0.0"),
         ('[applications.app.versions."1.0.0"]', "[applications.app]", "applications.app.versions", "add it"),
+        (
+            'command = ["run"]',
+            'command = ["run"]\n[profiles.default.clocks]\nat_max_length = "stop"\nmax_stopped_s = 0',
+            "profiles.default.clocks.at_max_length",
+            "change one of the two",
+        ),
+        (
+            'command = ["run"]',
+            'command = ["run"]\n[profiles.default.clocks]\nextend_most_s = 60',
+            "profiles.default.clocks.extend_most_s",
+            "set extend_s too",
+        ),
         (
             "[profiles.default]",
             '[applications.app]\ndefault_version = "2.0.0"\n[profiles.default]',

@@ -10,6 +10,7 @@ from broker.errors import (
     NotFound,
     Problem,
     QuotaExceeded,
+    RateLimited,
     StoreUnavailable,
 )
 
@@ -23,6 +24,9 @@ from broker.errors import (
         (Conflict("Take another key."), "Take another key."),
         (NoCapacity("slot", 7.0), "There is no free slot now. Try again in 7 s."),
         (QuotaExceeded("me", 2), "'me' has 2 sessions, as many as allowed. End one first."),
+        (QuotaExceeded(None, 2), "There are 2 sessions, as many as allowed in all. Try again when some have ended."),
+        (Forbidden("Not here."), "Not here."),
+        (RateLimited(1.25), "You ask too often. Try again in 1.2 s."),
         (BackendFailed("it fell"), "it fell"),
         (StoreUnavailable(3.0), "The session store is not available. Try again in 3 s."),
     ],

@@ -19,6 +19,7 @@ from broker.errors import (
     NoCapacity,
     NotFound,
     QuotaExceeded,
+    RateLimited,
     StoreUnavailable,
     Unauthenticated,
 )
@@ -71,7 +72,7 @@ def tell(error: BrokerError) -> web.Response:
     """An error of the broker's."""
     fault, context = _fault_of(error)
     message = UNEXPECTED if fault is _INTERNAL else str(error)
-    retry_after_s = error.retry_after_s if isinstance(error, NoCapacity | StoreUnavailable) else None
+    retry_after_s = error.retry_after_s if isinstance(error, NoCapacity | RateLimited | StoreUnavailable) else None
     return _refusal(fault, message, context, retry_after_s=retry_after_s)
 
 
@@ -106,6 +107,8 @@ def _fault_of(error: BrokerError) -> tuple[_Fault, Mapping[str, str]]:
             return _Fault(402, "ServiceQuotaExceededException", "TOO_MANY_STREAMS"), {}
         case QuotaExceeded():
             return _Fault(402, "ServiceQuotaExceededException", "TOO_MANY_SESSIONS"), {}
+        case RateLimited():
+            return _Fault(429, "ThrottlingException", "TOO_MANY_REQUESTS"), {}
         case NoCapacity():
             return _Fault(429, "ThrottlingException", "INSUFFICIENT_CAPACITY"), {}
         case StoreUnavailable():
