@@ -52,7 +52,7 @@ class Marker:
 
 
 def paint_rim(picture: Bytes, mask: Bytes) -> None:
-    """Paint, into a (height, width, 3) picture, a rim of two pixels around what is white in a mask of its size."""
+    """Paint, into a (height, width, 4) picture, a rim of two pixels around what is white in a mask of its size."""
     inside = mask[..., 0] > _HALF
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if not len(rows):
@@ -60,7 +60,7 @@ def paint_rim(picture: Bytes, mask: Bytes) -> None:
     top, left = max(rows[0] - 2, 0), max(columns[0] - 2, 0)
     window = np.s_[top : rows[-1] + 3, left : columns[-1] + 3]
     shape = inside[window]
-    picture[window][_grown(_grown(shape)) & ~shape] = COLOR
+    picture[window][_grown(_grown(shape)) & ~shape, :3] = COLOR
 
 
 def _grown(shape: NDArray[np.bool_]) -> NDArray[np.bool_]:

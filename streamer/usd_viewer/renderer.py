@@ -13,6 +13,7 @@ from streamer.usd_viewer.actors import SceneActors, View
 from streamer.usd_viewer.background import Background, environment_texture
 from streamer.usd_viewer.camera import Bounds, Camera, clipping
 from streamer.usd_viewer.caption import Caption
+from streamer.usd_viewer.doubling import doubled
 from streamer.usd_viewer.egl import require_egl
 from streamer.usd_viewer.marking import Marker, paint_rim
 from streamer.usd_viewer.parts import bounds_of
@@ -118,8 +119,14 @@ class Renderer:
         """The box around these prims and all below them as drawn last, in the camera's coordinates, or None."""
         return None if self._scene is None else bounds_of(self._scene, paths, self._frame)
 
-    def draw(self, camera: Camera, frame: int, width: int, height: int, *, fine: bool) -> Bytes:
-        """(height, width, 3) RGB of the scene's `frame` from `camera`; `fine` smooths the edges, at a price."""
+    def draw(self, camera: Camera, frame: int, width: int, height: int, *, fine: bool, coarse: bool = False) -> Bytes:
+        """(height, width, 4) RGBX of the scene's `frame` from `camera`.
+
+        `fine` smooths the edges, at a price; `coarse` draws a quarter of the pixels and doubles them.
+        """
+        if coarse:
+            half = self.draw(camera, frame, (width + 1) // 2, (height + 1) // 2, fine=fine)
+            return doubled(half, width, height)
         self._window.SetSize(width, height)
         self._window.SetMultiSamples(FINE_SAMPLES if fine else 0)
         self._caption.fit(width, height)
@@ -138,8 +145,8 @@ class Renderer:
         return picture
 
     def _read(self, width: int, height: int) -> Bytes:
-        self._window.GetPixelData(0, 0, width - 1, height - 1, 0, self._pixels, 0)
-        rows = bytes_of(self._pixels).reshape(height, width, 3)
+        self._window.GetRGBACharPixelData(0, 0, width - 1, height - 1, 0, self._pixels, 0)
+        rows = bytes_of(self._pixels).reshape(height, width, 4)
         return np.ascontiguousarray(rows[::-1])
 
     def close(self) -> None:

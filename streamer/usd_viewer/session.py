@@ -191,8 +191,9 @@ class ViewerSession:
         self._renderer.outline(wanted.selected)
         self._shown = wanted
         video = wanted.video
-        picture = self._renderer.draw(wanted.camera, wanted.frame, video.width, video.height, fine=fine)
-        self._quality.took(time.perf_counter() - begun, fine=fine)
+        coarse = self._quality.coarse and not fine
+        picture = self._renderer.draw(wanted.camera, wanted.frame, video.width, video.height, fine=fine, coarse=coarse)
+        self._quality.took(time.perf_counter() - begun, fine=fine, fps=video.fps)
         return picture
 
 

@@ -23,7 +23,7 @@ def drawn(renderer: Renderer, scene: Scene, *, frame: int = 0, camera: Camera = 
     navigator.camera = camera
     navigator.frame_all()
     renderer.show(scene)
-    return renderer.draw(navigator.camera, frame, WIDTH, HEIGHT, fine=fine)
+    return renderer.draw(navigator.camera, frame, WIDTH, HEIGHT, fine=fine)[..., :3]
 
 
 def at(image: Bytes, x: float, y: float = 0.5) -> list[int]:

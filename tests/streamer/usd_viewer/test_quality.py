@@ -35,3 +35,26 @@ def test_a_machine_that_becomes_slow_goes_back_to_rough_pictures() -> None:
         quality.took(0.1, fine=True)
     quality.took(0.001, fine=False)
     assert wants(quality, 0.0, changed=True) is False
+
+
+def test_a_slow_machine_draws_fewer_pixels_and_a_faster_one_all_again() -> None:
+    quality = Quality()
+    assert not quality.coarse
+    quality.took(0.036, fine=False, fps=30)
+    assert quality.coarse
+    for _ in range(20):
+        quality.took(0.010, fine=False, fps=30)
+    assert quality.coarse
+    for _ in range(20):
+        quality.took(0.001, fine=False, fps=30)
+    assert not quality.coarse
+
+
+def test_what_fits_into_the_frame_is_drawn_with_all_pixels() -> None:
+    quality = Quality()
+    for _ in range(20):
+        quality.took(0.012, fine=False, fps=30)
+        quality.took(0.500, fine=True, fps=30)
+    assert not quality.coarse
+    quality.took(0.036, fine=False, fps=10)
+    assert not quality.coarse

@@ -45,7 +45,7 @@ def picture(
         navigator.camera = camera
         navigator.frame_all()
     renderer.show(scene)
-    return renderer.draw(navigator.camera, frame, WIDTH, HEIGHT, fine=fine)
+    return renderer.draw(navigator.camera, frame, WIDTH, HEIGHT, fine=fine)[..., :3]
 
 
 def model(image: Bytes) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
@@ -63,9 +63,9 @@ def middle(image: Bytes) -> list[float]:
 
 def test_without_a_scene_there_is_the_background(renderer: Renderer) -> None:
     image = renderer.draw(Camera(), 0, WIDTH, HEIGHT, fine=False)
-    assert (image.shape, image.flags["C_CONTIGUOUS"]) == ((HEIGHT, WIDTH, 3), True)
+    assert (image.shape, image.flags["C_CONTIGUOUS"]) == ((HEIGHT, WIDTH, 4), True)
     assert image.dtype == np.uint8
-    assert not model(image).any()
+    assert not model(image[..., :3]).any()
 
 
 def test_a_model_fills_the_picture_and_leaves_a_margin(renderer: Renderer, tmp_path: Path) -> None:
@@ -202,18 +202,20 @@ def test_fine_pictures_have_smoother_edges(renderer: Renderer, tmp_path: Path) -
 
 def test_a_message_is_written_and_taken_away(renderer: Renderer) -> None:
     renderer.say("This stage cannot be opened", "there is no stage 'a.usda'")
-    said = model(renderer.draw(Camera(), 0, WIDTH, HEIGHT, fine=True))
+    said = model(renderer.draw(Camera(), 0, WIDTH, HEIGHT, fine=True)[..., :3])
     assert 0.02 < said.mean() < 0.6
     assert not said[:20].any()
     renderer.say("")
-    assert not model(renderer.draw(Camera(), 0, WIDTH, HEIGHT, fine=True)).any()
+    assert not model(renderer.draw(Camera(), 0, WIDTH, HEIGHT, fine=True)[..., :3]).any()
 
 
 def test_any_size_and_any_order_of_sizes_is_drawn(renderer: Renderer, tmp_path: Path) -> None:
     scene = read(tmp_path, world('def Cube "C" { }'))
     renderer.show(scene)
     for width, height in ((64, 48), (320, 180), (2, 2), (48, 200)):
-        assert renderer.draw(Camera(), 0, width, height, fine=width == 320).shape == (height, width, 3)
+        for coarse in (False, True):
+            picture_of_size = renderer.draw(Camera(), 0, width, height, fine=width == 320, coarse=coarse)
+            assert picture_of_size.shape == (height, width, 4)
 
 
 def test_a_scene_replaces_the_last_one(renderer: Renderer, tmp_path: Path) -> None:
@@ -229,3 +231,17 @@ def test_pictures_do_not_share_their_memory(renderer: Renderer, tmp_path: Path) 
     renderer.show(None)
     renderer.draw(Camera(), 0, WIDTH, HEIGHT, fine=False)
     assert (first == kept).all()
+
+
+def test_a_coarse_picture_shows_the_same_less_sharply(renderer: Renderer, tmp_path: Path) -> None:
+    scene = read(tmp_path, world('def Sphere "S" { color3f[] primvars:displayColor = [(1, 0, 0)] }'))
+    navigator = Navigator.of(scene)
+    navigator.set_aspect(WIDTH / HEIGHT)
+    renderer.show(scene)
+    whole, coarse = (
+        renderer.draw(navigator.camera, 0, WIDTH, HEIGHT, fine=False, coarse=coarse)[..., :3].astype(int)
+        for coarse in (False, True)
+    )
+    assert (whole != coarse).any()
+    assert np.abs(whole - coarse).mean() < 2
+    assert np.abs(np.diff(coarse, axis=1)).max() < np.abs(np.diff(whole, axis=1)).max()

@@ -64,7 +64,7 @@ def test_the_harbour_shows_water_land_and_a_ferry(renderer: Renderer) -> None:
     navigator = Navigator.of(scene)
     navigator.set_aspect(16 / 9)
     renderer.show(scene)
-    image = renderer.draw(navigator.camera, 0, 640, 360, fine=True).astype(int)
+    image = renderer.draw(navigator.camera, 0, 640, 360, fine=True)[..., :3].astype(int)
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     water = (blue > red + 60) & (blue > 120)
     grass = (green > red + 20) & (green > blue + 40)

@@ -32,7 +32,7 @@ def two(folder: Path) -> Scene:
 
 
 def rim(image: Bytes) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
-    return np.asarray((np.abs(image.astype(int) - COLOR) < 12).all(axis=2))
+    return np.asarray((np.abs(image[..., :3].astype(int) - COLOR) < 12).all(axis=2))
 
 
 @pytest.mark.parametrize("fine", [False, True])
@@ -155,14 +155,14 @@ def test_a_new_scene_begins_without_an_outline(renderer: Renderer, tmp_path: Pat
 
 
 def test_a_rim_surrounds_a_shape_and_stays_within_the_picture() -> None:
-    mask = np.zeros((8, 9, 3), np.uint8)
+    mask = np.zeros((8, 9, 4), np.uint8)
     mask[0:3, 3:6] = 255
-    image = np.zeros((8, 9, 3), np.uint8)
+    image = np.zeros((8, 9, 4), np.uint8)
     paint_rim(image, mask)
     painted = rim(image)
     assert painted[0:5, 1:8].sum() == 5 * 7 - 9
     assert painted.sum() == 5 * 7 - 9
-    paint_rim(image, np.zeros((8, 9, 3), np.uint8))
+    paint_rim(image, np.zeros((8, 9, 4), np.uint8))
     assert rim(image).sum() == 5 * 7 - 9
 
 

@@ -47,6 +47,7 @@ class Session:
     def step(self, seconds: float = 1 / 30) -> Frame | None:
         self.at_s += seconds
         frame = self.viewer.render(VIDEO, self.at_s)
+        frame = None if frame is None else frame[..., :3]
         self.last = self.last if frame is None else frame
         return frame
 
