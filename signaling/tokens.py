@@ -36,11 +36,12 @@ class ViewerRole(StrEnum):
 
 
 class TokenError(Exception):
-    """A token does not admit. `expired`: it did, and a new one would."""
+    """A token does not admit. `expired`: it did, and a new one would. `link`: it was handed out as a link."""
 
-    def __init__(self, reason: str, *, expired: bool = False) -> None:
+    def __init__(self, reason: str, *, expired: bool = False, link: bool = False) -> None:
         super().__init__(reason)
         self.expired = expired
+        self.link = link
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,9 @@ def _checked(claims: Json, now: float) -> AdmissionClaims:
     if now < not_before - LEEWAY_S:
         raise TokenError("it is of a later time")
     # What is handed out as a link opens nothing after the end that was announced with it.
-    if now >= expires_at + (0 if "link" in claims else LEEWAY_S):
-        raise TokenError("it has expired", expired=True)
+    link = "link" in claims
+    if now >= expires_at + (0 if link else LEEWAY_S):
+        raise TokenError("it has expired", expired=True, link=link)
     try:
         role = ViewerRole(_text(claims, "role"))
     except ValueError as error:

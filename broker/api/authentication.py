@@ -51,7 +51,8 @@ class Authentication:
     def holder(self, request: web.Request) -> Principal | None:
         """Whoever holds an admission token for the session of the path: it may do what the endpoint does, as its owner.
 
-        None where no such token is presented, or where everybody may do everything. Raises Unauthenticated, Forbidden.
+        None where no such token is presented. Where everybody may do everything, one that does not hold is let be; but
+        a link that expired opens nothing. Raises Unauthenticated, Forbidden.
         """
         token = _presented(request)
         if token is None or not is_admission_token(token):
@@ -59,7 +60,7 @@ class Authentication:
         try:
             claims = self._tokens.verify(token)
         except TokenError as error:
-            if not self._identity.is_on:
+            if not self._identity.is_on and not error.link:
                 return None
             raise Unauthenticated(f"The admission token is not accepted: {error}.", presented=True) from error
         if claims.session_id != request.match_info.get("id"):

@@ -16,7 +16,7 @@ from broker.api.operation import Operation, Reply, described
 from broker.api.replies import EndedReply, TokenReply
 from broker.api.representation import ended_json, rfc3339
 from broker.core.session import EndReason, Session, State
-from broker.errors import Forbidden, NotFound
+from broker.errors import Conflict, Forbidden, NotFound
 from broker.sessions import Sessions
 from signaling.routes import Admission, Json
 from signaling.tokens import ViewerRole
@@ -46,7 +46,7 @@ class TokenApi:
             "Renew the admission token of a session",
             {200: Reply("A fresh token.", TokenReply), 410: Reply("The session has ended.", EndedReply)},
             tag="Streams",
-            errors=(404, 422),
+            errors=(404, 409, 422),
             path=SessionPath,
             body=(TokenRequest,),
             body_required=False,
@@ -63,6 +63,8 @@ class TokenApi:
             return json_answer(ended_json(session), status=410)
         if holder is None:
             issued = self._tokens.issue(session, by=principal, role=asked or ViewerRole.CONTROLLER)
+        elif holder.link is not None and not session.viewer_present:
+            raise Conflict("A link is renewed for a viewer who is connected. Open it first.")
         elif asked in (None, holder.role):
             issued = self._tokens.renewed(holder)
         else:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 
@@ -58,6 +58,11 @@ class SaidProvider:
     async def observe(self) -> AsyncGenerator[Mapping[str, Backend], None]:
         async for _ in self._changed.follow():
             yield dict(self._backends)
+
+    def go_on(self) -> None:
+        """Backends that were held start."""
+        self._backends = {key: replace(backend, state=BackendState.IDLE) for key, backend in self._backends.items()}
+        self._changed.fire()
 
     def kill_all(self, message: str) -> None:
         """Every backend fails."""
