@@ -2,6 +2,7 @@
  * What a broker's answers mean: applications, sessions in every dialect, refusals. Pure.
  */
 
+import { isToken } from "./admission-token.js";
 import { isObject } from "./messages.js";
 
 /**
@@ -15,6 +16,7 @@ import { isObject } from "./messages.js";
  * @property {Status} status
  * @property {string | null} phase  what a pending session waits for: queued, placing, starting, routing
  * @property {Route | null} route  once it is ready
+ * @property {string | null} token  admits to the stream, where it asks for one
  * @typedef {{status: number, body: unknown, retryAfterS: number}} Answer
  */
 
@@ -54,6 +56,7 @@ export function parseSession(body) {
       message: String(status.message ?? ""),
     },
     route: parseRoutes(value.routes),
+    token: isToken(value.token) ? value.token : null,
   };
 }
 

@@ -29,9 +29,19 @@ const MAX_ATTEMPTS = 5;
 
 export class BrokerClient {
   #base;
+  /**
+   * Says who asks, in every request: an API key, a token of the identity provider, or a session's admission token.
+   *
+   * @type {string | null}
+   */
+  accessToken;
 
-  /** @param {string | URL} [base]  the broker's root, with the path before `/stream`; by default the page's own origin */
-  constructor(base = globalThis.location?.origin ?? "http://127.0.0.1:8080") {
+  /**
+   * @param {string | URL} [base]  the broker's root, with the path before `/stream`; by default the page's own origin
+   * @param {{accessToken?: string | null}} [options]
+   */
+  constructor(base = globalThis.location?.origin ?? "http://127.0.0.1:8080", { accessToken = null } = {}) {
+    this.accessToken = accessToken;
     const url = new URL(base);
     this.#base = url.origin + url.pathname.replace(/\/+$/, "");
   }
@@ -182,6 +192,9 @@ export class BrokerClient {
     if (body !== undefined) {
       headers["Content-Type"] = "application/json";
     }
+    if (this.accessToken !== null) {
+      headers.Authorization = `Bearer ${this.accessToken}`;
+    }
     if (prefer !== undefined) {
       headers.Prefer = prefer;
     }
@@ -195,6 +208,9 @@ export class BrokerClient {
       throw new BrokerError(0, `The broker at ${this.#base} cannot be reached.`);
     }
     const retryAfterS = Number(response.headers.get("Retry-After")) || null;
+    if (response.status === 401 && this.accessToken === null) {
+      throw new BrokerError(401, "This server wants to know who you are.");
+    }
     if (!response.ok) {
       throw refusal(response.status, parseJson(text), retryAfterS);
     }

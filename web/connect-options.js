@@ -2,6 +2,7 @@
  * What a stream is connected by: the options, checked, and the WebSocket that they lead to.
  */
 
+import { isToken } from "./admission-token.js";
 import { StreamError } from "./stream-error.js";
 
 /**
@@ -10,6 +11,8 @@ import { StreamError } from "./stream-error.js";
  * @property {string} host  the relay's IP address or name, as the session's routes give it
  * @property {number} signalingPort  TCP, `source_port` of the route described as signaling
  * @property {number} mediaPort  UDP, `source_port` of the route described as media
+ * @property {string | null} [token]  the session's admission token, where it asks for one
+ * @property {string | URL} [brokerUrl]  renews the token in good time while the stream is connected (event `token`)
  * @property {boolean} [secure]  use wss; by default as the page itself was loaded
  * @property {{width: number, height: number, fps?: number}} [video]  a wish
  * @property {HTMLVideoElement} [videoElement]  shows the picture and takes input
@@ -35,6 +38,9 @@ export function checked(options) {
   if (!options.sessionId || !options.host) {
     throw new TypeError("sessionId and host are needed.");
   }
+  if (options.token != null && !isToken(options.token)) {
+    throw new TypeError("token must be an admission token, as the broker gives it.");
+  }
   return options;
 }
 
@@ -46,7 +52,8 @@ export function checked(options) {
 export function dial(options) {
   const url = signalingUrl(options);
   try {
-    return new WebSocket(url, [`x-nv-sessionid.${options.sessionId}`]);
+    const token = options.token ? [`Authorization-Bearer.${options.token}`] : [];
+    return new WebSocket(url, [`x-nv-sessionid.${options.sessionId}`, ...token]);
   } catch (error) {
     if (error instanceof DOMException && error.name === "SecurityError") {
       throw new StreamError("insecure", "A page loaded by https can only connect by wss: the relay needs TLS in front of it.");

@@ -4,9 +4,10 @@
  *     import { connect } from "./stream-client.js";
  *     const stream = await connect({ sessionId, host, signalingPort, mediaPort, videoElement });
  *
- * It needs the session's id, the relay's host and its two ports, nothing else.
+ * It needs the session's id, the relay's host and its two ports; and the session's token, where it asks for one.
  */
 
+import { keepRenewed } from "./admission-token.js";
 import { pointCandidate, pointToRelay } from "./candidates.js";
 import { checked, dial } from "./connect-options.js";
 import { captureInput } from "./input.js";
@@ -46,7 +47,7 @@ export async function connect(options) {
 
 /**
  * One viewer's connection. Events: `statechange`; `firstframe` (once, after `ready`); `message` (detail: `{eventType,
- * payload}`); `notice` (detail: `{level, message}`); `error` (detail: StreamError), then `end` (detail: the same, or
+ * payload}`); `token` (detail: the admission token, renewed); `notice` (detail: `{level, message}`); `error` (detail: StreamError), then `end` (detail: the same, or
  * what ended it on this side).
  */
 export class StreamConnection extends EventTarget {
@@ -58,6 +59,12 @@ export class StreamConnection extends EventTarget {
   role = "controller";
   /** @type {StreamState} */
   state = "connecting";
+  /**
+   * Admits to the session; a renewed one takes its place.
+   *
+   * @type {string | null}
+   */
+  token;
 
   #options;
   #peer;
@@ -84,6 +91,7 @@ export class StreamConnection extends EventTarget {
     super();
     options.signal?.throwIfAborted();
     this.#options = checked(options);
+    this.token = options.token ?? null;
     this.#socket = dial(options);
     this.#peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
     this.#motion = this.#peer.createDataChannel("motion", { ordered: false, maxRetransmits: 0 });
@@ -248,6 +256,9 @@ export class StreamConnection extends EventTarget {
     switch (this.#peer.connectionState) {
       case "connected":
         clearTimeout(this.#timer);
+        if (this.#progress !== "connected") {
+          this.#keepToken();
+        }
         this.#progress = "connected";
         this.#enter("connected");
         this.#resolve();
@@ -265,6 +276,19 @@ export class StreamConnection extends EventTarget {
         );
         break;
     }
+  }
+
+  /** It is asked for when connecting alone, so a fresh one is for the next time. */
+  #keepToken() {
+    const { brokerUrl, sessionId } = this.#options;
+    if (this.token === null || brokerUrl === undefined) {
+      return;
+    }
+    const take = (/** @type {string} */ token) => {
+      this.token = token;
+      this.dispatchEvent(new CustomEvent("token", { detail: token }));
+    };
+    keepRenewed({ brokerUrl, sessionId, token: this.token }, take, this.#lifetime.signal);
   }
 
   /** @param {unknown} data */

@@ -8,6 +8,7 @@
  * - `insecure`, `unreachable`, `no_answer`, `no_media`: it could not be had; the message says what to look at,
  * - `protocol`, `failed`: the backend is at fault,
  * - `refused`: this viewer is not taken; asking again does not help,
+ * - `token`: the admission token is missing, expired or not one for this session; another one is needed,
  * - `ended`: the session is over,
  * - `draining`, `lost`: the way to the session is gone, the session may live; connect again,
  * - `closed`: this side left,
@@ -26,7 +27,7 @@ export class StreamError extends Error {
 
   /** Whether connecting again, to the same session, may help. */
   get mayReconnect() {
-    return !["insecure", "refused", "ended"].includes(this.code);
+    return !["insecure", "refused", "token", "ended"].includes(this.code);
   }
 }
 
@@ -64,10 +65,29 @@ export function errorOfClose({ code, reason }, progress, target) {
     case 4001:
       return new StreamError("ended", "The session has ended.");
     case 4003:
-      return new StreamError("refused", reason || "The session does not take this viewer.");
+      return errorOfRefusal(reason);
     default:
       return new StreamError("lost", reason || `The connection was closed (${code}).`);
   }
+}
+
+// A map, not an object: what is looked up in it comes from the network.
+const TOKEN_REASONS = new Map(Object.entries({
+  no_token: "This session can only be watched with a token, and there was none.",
+  bad_token: "The token does not fit: it is not one for this session.",
+  expired_token: "The token has expired.",
+  viewer_role: "The token is for watching alone, which this application cannot offer.",
+}));
+
+/**
+ * @param {string} reason  of a close with 4003: `<word>: <text>` where a token is at fault
+ * @returns {StreamError}
+ */
+function errorOfRefusal(reason) {
+  const text = TOKEN_REASONS.get(reason.split(":")[0] ?? "");
+  return text === undefined
+    ? new StreamError("refused", reason || "The session does not take this viewer.")
+    : new StreamError("token", text);
 }
 
 /**

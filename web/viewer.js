@@ -2,9 +2,11 @@
  * The viewer page: lists applications, starts one, shows it, ends it.
  *
  * A running session stays in the page's fragment (`#session=<id>`), so that a reload finds it again. A closed tab
- * leaves the session to the broker's grace: it can be come back to.
+ * leaves the session to the broker's grace: it can be come back to. A link may carry the session's admission token too
+ * (`#session=<id>&token=<token>`): it is taken out of the address at once, and kept in memory alone.
  */
 
+import { isToken, readFragment } from "./admission-token.js";
 import { BrokerClient, BrokerError } from "./broker-client.js";
 import { applicationCard } from "./catalog-view.js";
 import { element, textElement } from "./dom.js";
@@ -51,8 +53,9 @@ class Page {
     const fullScreen = element("full-screen-button", HTMLButtonElement);
     fullScreen.hidden = !document.fullscreenEnabled;
     this.#on("full-screen-button", () => this.#enterFullScreen());
+    element("sign-in", HTMLFormElement).addEventListener("submit", (event) => this.#signIn(event));
     addEventListener("hashchange", () => this.#followFragment());
-    this.#sessionId = sessionInFragment();
+    this.#sessionId = this.#takeFragment();
     await (this.#sessionId === null ? this.#showStart() : this.#resume());
   }
 
@@ -75,9 +78,19 @@ class Page {
     }
   }
 
+  /** @returns {string | null} the session that the address names; its token is in memory then, and nowhere else */
+  #takeFragment() {
+    const { session, token, rest } = readFragment(location.hash);
+    if (token !== null) {
+      history.replaceState(null, "", location.pathname + location.search + rest);
+      this.#broker.accessToken = token;
+    }
+    return session;
+  }
+
   /** A link to another session was followed in this tab. */
   #followFragment() {
-    const id = sessionInFragment();
+    const id = this.#takeFragment();
     if (id === null || id === this.#sessionId) {
       return;
     }
@@ -95,7 +108,9 @@ class Page {
     this.#title("");
     const list = element("applications", HTMLUListElement);
     const [failure, reload] = [element("start-error", HTMLElement), element("reload-button", HTMLButtonElement)];
+    const signIn = element("sign-in", HTMLFormElement);
     list.setAttribute("aria-busy", "true");
+    signIn.hidden = true;
     try {
       await this.#loadApplications();
       list.replaceChildren(
@@ -105,10 +120,21 @@ class Page {
     } catch (error) {
       const { text, advice } = endingOf(error, { started: false });
       list.replaceChildren();
-      failure.textContent = `${text} ${advice}`;
+      signIn.hidden = !(error instanceof BrokerError && error.status === 401);
+      failure.textContent = signIn.hidden ? `${text} ${advice}` : text;
     }
-    failure.hidden = reload.hidden = failure.textContent === "";
+    failure.hidden = failure.textContent === "";
+    reload.hidden = failure.hidden || !signIn.hidden;
     list.setAttribute("aria-busy", "false");
+  }
+
+  /** @param {SubmitEvent} event */
+  async #signIn(event) {
+    event.preventDefault();
+    const form = element("sign-in", HTMLFormElement);
+    this.#broker.accessToken = String(new FormData(form).get("key") ?? "").trim();
+    form.reset();
+    await this.#showStart();
   }
 
   async #loadApplications() {
@@ -187,11 +213,16 @@ class Page {
     const stream = new StreamConnection({
       sessionId: session.id,
       ...session.route,
+      token: session.token ?? (isToken(this.#broker.accessToken) ? this.#broker.accessToken : null),
+      brokerUrl: brokerRoot(),
       video: VIDEO,
       videoElement: this.#picture,
       signal,
     });
     this.#stream = stream;
+    if (this.#broker.accessToken !== null && session.token === null) {
+      stream.addEventListener("token", () => (this.#broker.accessToken = stream.token));
+    }
     this.#live.follow(stream);
     const firstFrame = new Promise((resolve) => stream.addEventListener("firstframe", resolve, { once: true }));
     const end = new Promise((_, reject) => {
@@ -299,7 +330,8 @@ class Page {
         await this.#broker.end(id);
       }
     } catch (error) {
-      return this.#showEnd(error);
+      const isAnothers = error instanceof BrokerError && [401, 403].includes(error.status);
+      return this.#showEnd(isAnothers ? new StreamError("left", "The session goes on for whoever it belongs to.") : error);
     }
     await this.#showStart();
   }
@@ -328,11 +360,6 @@ class Page {
     element("title", HTMLElement).textContent = text;
     document.title = text === "" ? "Pixelferry" : `${text} – Pixelferry`;
   }
-}
-
-function sessionInFragment() {
-  const id = new URLSearchParams(location.hash.slice(1)).get("session") ?? "";
-  return /^[0-9a-f-]{36}$/.test(id) ? id : null;
 }
 
 /** The broker serves this page at its root and below `web/`. */

@@ -36,6 +36,7 @@ const ADVICE_OF_REASON = new Map(Object.entries({
 
 /** @type {Record<number, [heading: string, advice: string]>} */
 const WORDS_OF_STATUS = {
+  401: ["You are not let in", "Sign in, or open the link that you were given once more. If it has expired, ask for another."],
   0: ["The broker cannot be reached", "See whether it runs and whether you are online, then try again."],
   403: ["You may not do this", "Ask whoever runs this server."],
   404: ["It is not there", "Choose one of the applications in the list."],
@@ -52,10 +53,14 @@ const WORDS_OF_STREAM = new Map(Object.entries({
   no_media: ["No picture gets through", "When the way is open, reconnect. The session goes on for a while."],
   lost: ["The connection was lost", "The application still runs for a while. Reconnect to go on where you were."],
   draining: ["The relay is being restarted", "The application still runs. Reconnect to go on where you were."],
+  token: ["You are not let in", "Open the link that you were given once more, or ask for another."],
+  left: ["You left the stream", "Close this page, or open its link once more to come back."],
   ended: ["The session has ended", "Start it again to go on."],
   refused: ["You were not let in", "Close the page that is connected already, then reconnect."],
   busy: ["Too many are watching", "Close the page that is connected already, then reconnect."],
 }));
+
+const FINAL_CODES = ["ended", "token", "left"];
 
 /**
  * @param {string | null} phase  of a pending session
@@ -78,7 +83,7 @@ export function endingOf(error, { started }) {
   const [heading, advice] =
     (error instanceof StreamError ? WORDS_OF_STREAM.get(error.code) : undefined) ??
     ["The stream stopped", "Try to reconnect. If that does not help, end the session and start it again."];
-  return { heading, text, advice, over: !started || (error instanceof StreamError && error.code === "ended") };
+  return { heading, text, advice, over: !started || (error instanceof StreamError && FINAL_CODES.includes(error.code)) };
 }
 
 /**
@@ -99,5 +104,5 @@ function endingOfBroker(error, started) {
     "The broker is at fault",
     "Try again. If that does not help, whoever runs this server finds more in its log.",
   ];
-  return { heading, text, advice, over: !started || status === 422 };
+  return { heading, text, advice, over: !started || status === 422 || status === 401 };
 }

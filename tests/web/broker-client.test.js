@@ -25,14 +25,15 @@ const READY = {
  * @param {string} [path]  of the broker's root
  */
 async function scripted(context, answers, path = "") {
-  /** @type {{call: string, body: string, prefer: string | undefined}[]} */
+  /** @type {{call: string, body: string, prefer: string | undefined, authorization: string | undefined}[]} */
   const asked = [];
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const chunk of request) {
       body += chunk;
     }
-    asked.push({ call: `${request.method} ${request.url}`, body, prefer: request.headers.prefer?.toString() });
+    const { prefer, authorization } = request.headers;
+    asked.push({ call: `${request.method} ${request.url}`, body, prefer: prefer?.toString(), authorization });
     const answer = answers.shift() ?? { status: 500 };
     await answer.after;
     response.writeHead(answer.status, { "Content-Type": "application/json", ...answer.headers });
@@ -216,4 +217,24 @@ test("applications are listed with what the page shows", async (context) => {
   const item = { id: "a", name: "A", description: "d", tags: ["t"] };
   const { client } = await scripted(context, [{ status: 200, body: { offset: 0, limit: 50, count: 1, items: [item] } }]);
   assert.deepEqual(await client.applications(), [item]);
+});
+
+test("who asks is said in every request, and not before it is known", async (context) => {
+  const answer = { status: 200, body: { ...READY, token: "a.b.c" } };
+  const { client, asked } = await scripted(context, [answer, answer, { status: 204 }]);
+  assert.equal((await client.get(ID)).token, "a.b.c");
+  client.accessToken = "pfk_key";
+  await client.get(ID);
+  await client.end(ID);
+  assert.deepEqual(asked.map(({ authorization }) => authorization), [undefined, "Bearer pfk_key", "Bearer pfk_key"]);
+});
+
+test("a refusal for want of identity is told with its status", async (context) => {
+  const { client } = await scripted(context, [
+    { status: 401, body: { detail: "This needs authentication." } },
+    { status: 401, body: { detail: "This API key is not known here." } },
+  ]);
+  await assert.rejects(client.get(ID), { status: 401, message: "This server wants to know who you are." });
+  client.accessToken = "pfk_old";
+  await assert.rejects(client.get(ID), { status: 401, message: "This API key is not known here." });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { checked, signalingUrl } from "../../web/connect-options.js";
+import { checked, dial, signalingUrl } from "../../web/connect-options.js";
 
 const OPTIONS = { sessionId: "0216f1ad", host: "192.0.2.1", signalingPort: 31000, mediaPort: 31001 };
 
@@ -34,4 +34,34 @@ test("options that cannot be meant are refused", () => {
   }
   assert.throws(() => checked({ ...OPTIONS, host: "" }), /sessionId and host are needed/);
   assert.equal(checked(OPTIONS), OPTIONS);
+});
+
+test("the token goes in a sub-protocol beside the session's, never in the address", (context) => {
+  /** @type {unknown[][]} */
+  const dialled = [];
+  const original = globalThis.WebSocket;
+  context.after(() => (globalThis.WebSocket = original));
+  globalThis.WebSocket = /** @type {typeof WebSocket} */ (
+    /** @type {unknown} */ (
+      class {
+        /** @param {unknown[]} given */
+        constructor(...given) {
+          dialled.push(given);
+        }
+      }
+    )
+  );
+  dial(checked({ ...OPTIONS, token: "a.b-c.d_e" }));
+  dial(checked({ ...OPTIONS, token: null }));
+  const url = "ws://192.0.2.1:31000/session/0216f1ad";
+  assert.deepEqual(dialled, [
+    [url, ["x-nv-sessionid.0216f1ad", "Authorization-Bearer.a.b-c.d_e"]],
+    [url, ["x-nv-sessionid.0216f1ad"]],
+  ]);
+});
+
+test("what is no token is told before anything is dialled", () => {
+  for (const token of ["", "pfk_key", "a.b.c, x-nv-sessionid.other"]) {
+    assert.throws(() => checked({ ...OPTIONS, token }), TypeError);
+  }
 });

@@ -50,3 +50,13 @@ test("leaving is no fault", () => {
   assert.ok(error instanceof Error);
   assert.deepEqual([error.name, error.code], ["StreamError", "closed"]);
 });
+
+test("a token that does not hold is told as such, and asking again does not help", () => {
+  for (const reason of ["no_token", "bad_token", "expired_token", "viewer_role"]) {
+    const error = errorOfClose({ code: 4003, reason: `${reason}: whatever the relay says` }, "waiting", TARGET);
+    assert.equal(error.code, "token");
+    assert.equal(error.mayReconnect, false);
+    assert.match(error.message, /token/);
+  }
+  assert.equal(errorOfClose({ code: 4003, reason: "constructor: x" }, "waiting", TARGET).code, "refused");
+});
