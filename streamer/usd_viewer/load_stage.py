@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from streamer.usd_viewer.sandbox import die_with_parent, limit_resources, read_only
+from streamer.usd_viewer.sandbox import address_space, die_with_parent, limit_memory, limit_resources, read_only
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused
 from streamer.usd_viewer.system_calls import refuse_network_and_programs
 
 if TYPE_CHECKING:
     from streamer.usd_viewer.prim_tree import PrimTree
+
+LIBRARY_BYTES = 4 * 2**30
+"""Room for what is imported, most of it reserved and never used."""
 
 
 class LoadRequest(BaseModel):
@@ -42,11 +45,15 @@ def main() -> None:
     """Read the stage that standard input asks for."""
     request = LoadRequest.model_validate_json(sys.stdin.buffer.read())
     die_with_parent(request.parent_pid)
-    limit_resources(memory_bytes=request.memory_bytes, cpu_s=request.cpu_s, file_bytes=request.output_bytes)
+    limit_resources(
+        memory_bytes=request.memory_bytes + LIBRARY_BYTES, cpu_s=request.cpu_s, file_bytes=request.output_bytes
+    )
     # Imported here, for the parent never loads what parses stages; and before files are out of reach, for Python
     # writes compiled modules.
     from streamer.usd_viewer.stage_file import read_stage, write_scene, write_tree
 
+    # The bound is the stage's: what the libraries reserve comes on top, and differs from machine to machine.
+    limit_memory(address_space() + request.memory_bytes)
     read_only(_needed_folders(request.root))
     refuse_network_and_programs()
     policy = StagePolicy(request.root, request.stage if request.alone else None)

@@ -105,6 +105,8 @@ class StageLoad:
             "PYTHONPATH": os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH")))),
             "OPENBLAS_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
+            "PXR_WORK_THREAD_LIMIT": "4",
+            "TF_ENV_SETTING_ALERTS_ENABLED": "0",
         }
         with self._lock:
             if self._cancelled:

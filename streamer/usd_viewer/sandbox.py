@@ -33,15 +33,29 @@ class _PathBeneath(ctypes.Structure):
 
 def limit_resources(*, memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
     """Bound this process's address space, processor time and the size of files it writes; leave no core dumps."""
-    for kind, bound in (
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CPU, cpu_s),
-        (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        wanted = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
-        resource.setrlimit(kind, (wanted, wanted))
+    limit_memory(memory_bytes)
+    for kind, bound in ((resource.RLIMIT_CPU, cpu_s), (resource.RLIMIT_FSIZE, file_bytes), (resource.RLIMIT_CORE, 0)):
+        _limit(kind, bound)
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Bound this process's address space; never above a bound that it has already."""
+    _limit(resource.RLIMIT_AS, memory_bytes)
+
+
+def address_space() -> int:
+    """Bytes of address space that this process has taken; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
+
+
+def _limit(kind: int, bound: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    wanted = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+    resource.setrlimit(kind, (wanted, wanted))
 
 
 def die_with_parent(parent: int) -> None:

@@ -20,7 +20,7 @@ class LoadLimits:
     wall_s: float = 60.0
     """`PIXELFERRY_USD_LOAD_S`: a stage that is not loaded within this time is given up."""
     memory_bytes: int = 4 * 2**30
-    """`PIXELFERRY_USD_LOAD_MEMORY_MIB`: address space of the process that reads a stage, in MiB."""
+    """`PIXELFERRY_USD_LOAD_MEMORY_MIB`: what a stage may take in the process that reads it, in MiB."""
 
     fetch_bytes: int = 256 * 2**20
     """`PIXELFERRY_USD_HTTP_MIB`: a stage of the web that is larger is not fetched, in MiB."""

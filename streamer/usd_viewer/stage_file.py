@@ -1,5 +1,6 @@
 """From a file to a scene: its dependencies checked, then composed, then read."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from streamer.usd_viewer.scene_file import write_scene
 from streamer.usd_viewer.stage_policy import StagePolicy, StageRefused, shorten
 from streamer.usd_viewer.stage_prims import prims_of
 from streamer.usd_viewer.stage_reader import StageReader, StageTooLarge
+
+_PARSER_NAMES = re.compile(r" matching pxrInternal.*?(?= at ')")
 
 __all__ = ["read_stage", "write_scene", "write_tree"]
 
@@ -43,6 +46,9 @@ def read_stage(
 
 
 def _explain(error: Exception, policy: StagePolicy) -> str:
-    """USD's own words about a broken file, without folders and source lines of the machine."""
+    """USD's own words about a broken file, without folders of the machine and names of its source."""
     said = "; ".join(str(part.commentary).strip() for part in error.args if isinstance(part, Tf.Error))
-    return "it is broken: " + shorten(" ".join(said.replace(f"{policy.root}/", "").split()), 300)
+    if "bad_alloc" in said:
+        return "it needs more memory than a stage is given (PIXELFERRY_USD_LOAD_MEMORY_MIB), or is broken"
+    plain = _PARSER_NAMES.sub("", " ".join(said.replace(f"{policy.root}/", "").split()))
+    return "it is broken: " + shorten(plain, 300)

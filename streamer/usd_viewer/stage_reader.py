@@ -79,7 +79,7 @@ class StageReader:
         centered = Bounds((-half[0], -half[1], -half[2]), (half[0], half[1], half[2]))
         return Scene(
             up_axis=as_up_axis(UsdGeom.GetStageUpAxis(self.stage)),
-            meters_per_unit=max(UsdGeom.GetStageMetersPerUnit(self.stage), 1e-9),
+            meters_per_unit=max(1e-9, UsdGeom.GetStageMetersPerUnit(self.stage)),
             origin=bounds.center,
             bounds=centered,
             outline=outline_of(batches),
