@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 PAGE = "index.html"
+OTHER_PAGES = ("operator.html",)
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -38,11 +39,12 @@ class WebFiles:
         self._policy = _POLICY.format(frame_ancestors=frame_ancestors)
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
-        """As aiohttp wants them: each file at `/<path>` and at `/web/<path>`, the page at `/` as well."""
+        """As aiohttp wants them: each file at `/<path>` and at `/web/<path>`, pages also without their file's name."""
         routes: list[web.AbstractRouteDef] = []
         for file in self._files():
             name = file.relative_to(self._root).as_posix()
             paths = [f"/{name}", f"/web/{name}"] + (["/", "/web/"] if name == PAGE else [])
+            paths += [f"/{file.stem}"] if name in OTHER_PAGES else []
             routes += [web.get(path, partial(self._serve, file)) for path in paths]
         return routes
 
@@ -58,9 +60,10 @@ class WebFiles:
 
     async def _serve(self, file: Path, request: web.Request) -> web.StreamResponse:
         """With an ETag, and asked for anew each time: a new release is seen at once, an old one costs a 304."""
+        framed = file.name not in OTHER_PAGES  # nobody is to be lured into ending sessions
         headers = {
             "Content-Type": _TYPES[file.suffix],
             "Cache-Control": "no-cache",
-            "Content-Security-Policy": self._policy,
+            "Content-Security-Policy": self._policy if framed else _POLICY.format(frame_ancestors="'none'"),
         }
         return web.FileResponse(file, headers=headers)
