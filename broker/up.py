@@ -13,11 +13,14 @@ from contextlib import suppress
 
 from pydantic import Field
 
+from broker.admission import AdmissionTokens
 from broker.app import Broker
 from broker.audit import log_to
 from broker.catalog_file import SHIPPED, load_catalog
 from broker.configuration import ConfigurationError
 from broker.core.catalog import DEFAULT_PROFILE, Catalog
+from broker.identity.identity import Identity
+from broker.identity.networks import Networks
 from broker.listening import ListenAddress, is_loopback, listen, listen_nearby
 from broker.logs import set_up
 from broker.providers.ports import is_free
@@ -49,6 +52,7 @@ def run(settings: UpSettings) -> int:
     """Serve until a signal; the exit status. Raises ConfigurationError, CannotListen before anything is started."""
     catalog = catalog_of(settings)
     _check_addresses(settings)
+    _check_secrets(settings)
     sockets = _listening(settings)
     try:
         set_up(settings.log_format, settings.log_level)
@@ -79,6 +83,12 @@ def _check_addresses(settings: UpSettings) -> None:
     for key, host in own.items():
         if host is not None and not is_free(host, 0, socket.SOCK_DGRAM):
             raise ConfigurationError("settings", key, f"{host} is no address of this machine: name one that is")
+
+
+def _check_secrets(settings: UpSettings) -> None:
+    """Raises ConfigurationError for files of keys, secrets and certificates that are none."""
+    Identity(settings.identity, Networks(settings.trusted_proxies))
+    AdmissionTokens.of(settings.admission)
 
 
 def _listening(settings: UpSettings) -> list[socket.socket]:

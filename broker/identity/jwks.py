@@ -17,6 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64decode
 
+from broker.configuration import ConfigurationError
 from broker.errors import IssuerUnavailable, Unauthenticated
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,10 @@ class FetchError(Exception):
 
 
 class KeySet:
-    """The keys of the issuer at `location`, an https address or a file; `run` keeps them fresh until cancelled."""
+    """The keys of the issuer at `location`, an https address or a file; `run` keeps them fresh until cancelled.
+
+    Raises ConfigurationError for certificates that are none.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,7 @@ class KeySet:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._location = location
-        self._tls = ssl.create_default_context(cafile=ca_file) if "://" in location else None
+        self._tls = _trusting(ca_file) if "://" in location else None
         self._timeout_s = timeout_s
         self._refresh_s = refresh_s
         self._clock = clock
@@ -164,6 +168,13 @@ def _key(entry: Mapping[str, object]) -> IssuerKey | None:
     if not isinstance(key, RSAKey | ECKey | OKPKey):
         return None
     return IssuerKey(kid, key, algorithm if isinstance(algorithm, str) else None)
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(str(ca_file), "", "holds no certificates: name a file of them in PEM form") from error
 
 
 def _read(path: Path) -> bytes:

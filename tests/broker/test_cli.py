@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from broker.identity.keys import digest_of
 from tests.system.ferry import Ferry, eventually, running_ferry
 
 BACKEND = Path(__file__).parent / "providers" / "backend.py"
@@ -112,6 +113,17 @@ def test_a_wrong_key_in_the_file_stops_the_start_with_one_line(tmp_path: Path) -
     assert_one_line(pixelferry("up", "--config", str(config)), 2, str(config), "relay.prots", "'ports'")
 
 
+@pytest.mark.parametrize("setting", ["IDENTITY__KEYS_FILE", "ADMISSION__SECRET_FILE", "IDENTITY__JWT__CA_FILE"])
+def test_a_wrong_file_of_secrets_stops_the_start_and_is_not_repeated(tmp_path: Path, setting: str) -> None:
+    file = tmp_path / "secrets"
+    file.write_text("hush")
+    jwt = {"JWKS": "https://127.0.0.1:1/", "ISSUER": "https://issuer.example", "AUDIENCE": "ferry"}
+    environment = {f"PIXELFERRY_IDENTITY__JWT__{name}": value for name, value in jwt.items()}
+    stopped = pixelferry("up", "--listen", "127.0.0.1:0", **environment, **{f"PIXELFERRY_{setting}": str(file)})
+    assert_one_line(stopped, 2, str(file))
+    assert "hush" not in stopped.stderr + stopped.stdout
+
+
 def test_the_request_that_is_shown_is_one_that_the_catalog_serves(tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.toml"
     command = json.dumps([sys.executable, str(BACKEND)])
@@ -140,6 +152,15 @@ def listening_everywhere(tmp_path: Path) -> Iterator[Ferry]:
 def test_other_machines_are_let_in_only_when_that_is_accepted(listening_everywhere: Ferry) -> None:
     assert listening_everywhere.call("GET", "/healthz").status == 200
     assert "cannot reach the relay" in listening_everywhere.log()
+
+
+def test_with_identity_other_machines_are_let_in_but_nobody_unknown(tmp_path: Path) -> None:
+    keys = json.dumps({"ann": {"sha256": digest_of("pfk_ann")}})
+    options = ("--listen", "0.0.0.0:0", "--catalog", str(catalog_with(tmp_path)))
+    with running_ferry(tmp_path / "ferry", *options, environment={"PIXELFERRY_IDENTITY__KEYS": keys}) as ferry:
+        assert ferry.call("GET", "/stream").status == 401
+        assert ferry.call("GET", "/stream", headers={"Authorization": "Bearer pfk_ann"}).status == 200
+        assert ferry.call("GET", "/").status == 200
 
 
 def test_settings_reach_backends_and_logs_come_as_json(tmp_path: Path) -> None:

@@ -67,6 +67,9 @@ def test_variables_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None
     load(UpSettings, {}, None)
 
 
+JWT = '[identity.jwt]\nissuer = "a"\naudience = "b"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "key", "mend"),
     [
@@ -78,6 +81,25 @@ def test_variables_of_others_are_let_be(monkeypatch: pytest.MonkeyPatch) -> None
         ("names = 4", "names", "must be a list"),
         ('trusted_proxies = ["10.0.0.1/8"]', "trusted_proxies.0", "10.0.0.0/8"),
         ('routes_shape = "round"', "routes_shape", "'nested'"),
+        ('cors_origins = ["portal.example"]', "cors_origins.0", "such as https://portal.example.com"),
+        ('metrics_from = "all"', "metrics_from.0", "no network"),
+        ("[identity]\njwtt = 1", "identity.jwtt", "did you mean 'jwt'"),
+        ('[identity.jwt]\nissuer = "a"\naudience = "b"', "identity.jwt.jwks", "is missing"),
+        (JWT + 'jwks = "http://a/certs"', "identity.jwt.jwks", "begins with https://"),
+        (JWT + 'jwks = "https://u:p@a/certs"', "identity.jwt.jwks", "holds no password"),
+        (JWT + 'jwks = "/nowhere.json"', "identity.jwt.jwks", "no file /nowhere.json"),
+        (JWT + 'jwks = "https://a/"\nalgorithms = "HS256"', "identity.jwt.algorithms.0", "'RS256'"),
+        (JWT + 'jwks = "https://a/"\nalgorithms = ["none"]', "identity.jwt.algorithms.0", "'RS256'"),
+        (JWT + 'jwks = "https://a/"\nadmin_values = ["a"]', "identity.jwt", "role_claim: name one"),
+        (JWT + 'jwks = "https://a/"\nowner_claim = ""', "identity.jwt.owner_claim", "is no claim"),
+        ('[identity.keys.ci]\nsha256 = "pfk_x"', "identity.keys.ci.sha256", "pixelferry key new"),
+        ('[identity]\nkeys_file = "/nowhere.toml"', "identity.keys_file", "no file /nowhere.toml"),
+        ("[identity.gateway]", "identity.gateway", "name the gateway in trusted_proxies"),
+        ('[identity.gateway]\nuser_header = "Cookie"', "identity.gateway.user_header", "another header"),
+        ('[identity.gateway]\nuser_header = "a b"', "identity.gateway.user_header", "no name of a header"),
+        ('[identity.gateway]\nadmin_values = "a"', "identity.gateway", "role_header: name one"),
+        ("[admission]\ntoken_s = 7200\nrotate_s = 7200", "admission", "two minutes"),
+        ('[admission]\nsecret_file = "/nowhere"', "admission.secret_file", "no file /nowhere"),
         ('frame_ancestors = "a; script-src *"', "frame_ancestors", "pattern"),
         ('catalog = "/nowhere.toml"', "catalog", "no file /nowhere.toml"),
         ('usd_root = "/nowhere"', "usd_root", "no folder /nowhere"),
