@@ -51,7 +51,8 @@ class Camera:
     """A turntable camera: it looks at `target` from `distance` away.
 
     Angles are radians: `azimuth` turns about the up axis (0 is the stage's front), `elevation` rises above the
-    horizon, `field_of_view` is vertical. `reach` is the radius of what was framed last; it bounds the zoom.
+    horizon, `field_of_view` is vertical, `roll` leans the picture's top to its left. `reach` is the radius of what was
+    framed last; it bounds the zoom. `clip` is near and far, where a camera of the stage says so.
     """
 
     target: Vector = (0.0, 0.0, 0.0)
@@ -61,6 +62,8 @@ class Camera:
     up_axis: UpAxis = UpAxis.Y
     field_of_view: float = math.radians(35.0)
     reach: float = 1.0
+    roll: float = 0.0
+    clip: tuple[float, float] | None = None
 
     @property
     def backward(self) -> Vector:
@@ -77,7 +80,11 @@ class Camera:
     @property
     def right(self) -> Vector:
         """Unit vector to the right in the picture."""
-        return self._in_stage((math.cos(self.azimuth), 0.0, -math.sin(self.azimuth)))
+        level = self._in_stage((math.cos(self.azimuth), 0.0, -math.sin(self.azimuth)))
+        if self.roll == 0.0:
+            return level
+        upright = cross(self.backward, level)
+        return add(scale(level, math.cos(self.roll)), scale(upright, math.sin(self.roll)))
 
     @property
     def up(self) -> Vector:
@@ -135,14 +142,15 @@ def orbit(camera: Camera, dx: float, dy: float) -> Camera:
     """Turn about the up axis by a drag of `dx`, `dy` picture heights (right and down); never over the poles."""
     azimuth = math.remainder(camera.azimuth - dx * ORBIT_PER_PICTURE, math.tau)
     elevation = camera.elevation + dy * ORBIT_PER_PICTURE
-    return replace(camera, azimuth=azimuth, elevation=min(max(elevation, -MAX_ELEVATION), MAX_ELEVATION))
+    elevation = min(max(elevation, -MAX_ELEVATION), MAX_ELEVATION)
+    return replace(camera, azimuth=azimuth, elevation=elevation, roll=0.0, clip=None)
 
 
 def pan(camera: Camera, dx: float, dy: float) -> Camera:
     """Shift by a drag of `dx`, `dy` picture heights: the point at the target's depth stays under the pointer."""
     height = 2.0 * camera.distance * math.tan(camera.field_of_view / 2.0)
     shift = add(scale(camera.right, -dx * height), scale(camera.up, dy * height))
-    return replace(camera, target=add(camera.target, shift))
+    return replace(camera, target=add(camera.target, shift), clip=None)
 
 
 def zoom(camera: Camera, factor: float, x: float = 0.0, y: float = 0.0) -> Camera:
@@ -153,7 +161,7 @@ def zoom(camera: Camera, factor: float, x: float = 0.0, y: float = 0.0) -> Camer
     distance = min(max(camera.distance * factor, camera.reach * NEAREST), camera.reach * FARTHEST)
     height = 2.0 * (camera.distance - distance) * math.tan(camera.field_of_view / 2.0)
     shift = add(scale(camera.right, x * height), scale(camera.up, y * height))
-    return replace(camera, target=add(camera.target, shift), distance=distance)
+    return replace(camera, target=add(camera.target, shift), distance=distance, clip=None)
 
 
 def frame(camera: Camera, points: Sequence[Vector], radius: float, aspect: float, *, margin: float = 1.1) -> Camera:
@@ -174,7 +182,7 @@ def frame(camera: Camera, points: Sequence[Vector], radius: float, aspect: float
         add(scale(camera.right, across[0]), scale(camera.up, along[0])),
         scale(camera.backward, middle),
     )
-    return replace(camera, target=target, distance=depth - middle, reach=radius)
+    return replace(camera, target=target, distance=depth - middle, reach=radius, clip=None)
 
 
 def _fit(points: Sequence[Vector], sideways: Vector, backward: Vector, slope: float) -> tuple[float, float]:
@@ -185,7 +193,9 @@ def _fit(points: Sequence[Vector], sideways: Vector, backward: Vector, slope: fl
 
 
 def clipping(camera: Camera, bounds: Bounds) -> tuple[float, float]:
-    """Near and far plane that hold `bounds`; near is never less than a thousandth of far."""
+    """Near and far plane: those that the camera has, or that hold `bounds`, near no less than a thousandth of far."""
+    if camera.clip is not None:
+        return camera.clip
     depths = [dot(subtract(camera.eye, corner), camera.backward) for corner in bounds.corners()]
     far = max(max(depths) * 1.01, camera.distance * 0.01)
     near = max(min(depths) * 0.99, far * 1e-3)

@@ -9,7 +9,7 @@ _LOW_BITS = np.uint32(0x7F7F7F7F)
 
 
 def doubled(picture: Bytes, width: int, height: int) -> Bytes:
-    """A (height, width, 4) picture, each new pixel the mean of its neighbours, from one of half the size, rounded up."""
+    """A (height, width, 4) picture from one of half the size, rounded up; a new pixel is its neighbours' mean."""
     words = np.ascontiguousarray(picture).view(np.uint32)[..., 0]
     rows, columns = words.shape
     wide = np.empty((rows, columns * 2), np.uint32)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from streamer.input import InputEvent, Key, Modifiers, PointerButton, PointerMove, Wheel
 from streamer.usd_viewer.camera import (
@@ -42,6 +43,7 @@ class Navigator:
         self._outline = outline or tuple(bounds.corners())
         self._cameras = cameras
         self._next_camera = 0
+        self._through: tuple[StageCamera, Camera] | None = None
         self._pointer: tuple[float, float] | None = None
         self._held = False
         self._aspect = 0.0
@@ -55,15 +57,21 @@ class Navigator:
         return cls(scene.bounds, scene.up_axis, outline=outline, cameras=scene.cameras)
 
     def set_aspect(self, aspect: float) -> None:
-        """Tell the picture's width over height; the first view follows it until it is changed."""
+        """Tell the picture's width over height; the first view, or a camera's, follows it until it is changed."""
         changed, self._aspect = aspect != self._aspect, aspect
         if changed and self._untouched:
             self.reset()
+        elif changed and self._through is not None and self._through[1] == self.camera:
+            self._look_through(self._through[0])
 
     def reset(self) -> None:
-        """Go back to the first view: three quarters from the front, all in the picture."""
+        """Go back to the first view: the stage's first camera's, else all, three quarters from the front."""
         self.camera = Camera(up_axis=self.camera.up_axis)
-        self.frame_all()
+        if self._cameras:
+            self._look_through(self._cameras[0])
+            self._next_camera = 1 % len(self._cameras)
+        else:
+            self.frame_all()
         self._untouched = True
 
     def frame_all(self) -> None:
@@ -139,19 +147,24 @@ class Navigator:
         return ((x - 0.5) * self._aspect, 0.5 - y)
 
     def _look_through(self, camera: StageCamera) -> None:
-        """Stand where a camera of the stage stands; its roll is left out."""
+        """Stand where a camera of the stage stands, and see at least what it sees."""
         level = Camera(up_axis=self.camera.up_axis, azimuth=0.0, elevation=0.0)
         forward = camera.forward
         rise = -dot(forward, level.world_up)
         radius = self._bounds.radius
         distance = max(dot(subtract(self._bounds.center, camera.eye), forward), radius * 0.1)
         x, y, z = (eye + part * distance for eye, part in zip(camera.eye, forward, strict=True))
-        self.camera = Camera(
+        wider = max(camera.aspect / (self._aspect or 16 / 9), 1.0)
+        upright = Camera(
             target=(x, y, z),
             distance=distance,
             azimuth=math.atan2(-dot(forward, level.right), -dot(forward, level.backward)),
             elevation=math.asin(min(max(rise, -1.0), 1.0)),
             up_axis=self.camera.up_axis,
-            field_of_view=camera.field_of_view,
+            field_of_view=2.0 * math.atan(math.tan(camera.field_of_view / 2.0) * wider),
             reach=radius,
+            clip=camera.clip,
         )
+        roll = math.atan2(-dot(camera.up, upright.right), dot(camera.up, upright.up))
+        self.camera = replace(upright, roll=roll if abs(roll) > 1e-6 else 0.0)
+        self._through = (camera, self.camera)

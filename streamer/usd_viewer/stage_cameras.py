@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from pxr import Gf, Sdf, Usd, UsdGeom, UsdRender
+from pxr import Gf, Sdf, Usd, UsdGeom, UsdRender, UsdUtils
 
 from streamer.usd_viewer.camera import Vector
 from streamer.usd_viewer.omissions import Omissions
@@ -58,8 +58,9 @@ class CameraReader:
     def cameras(self, stage: Usd.Stage, origin: Doubles) -> tuple[StageCamera, ...]:
         """All of them, moved by `-origin`, first the one that the stage names."""
         named = _named(stage)
+        primary = UsdUtils.GetPrimaryCameraName()
         moved = [replace(one, eye=_vector(np.array(one.eye) - origin)) for one in self._cameras]
-        return tuple(sorted(moved, key=lambda one: one.path != named))
+        return tuple(sorted(moved, key=lambda one: (one.path != named, one.name != primary)))
 
     def _moves(self, prim: Usd.Prim) -> bool:
         while prim and not prim.IsPseudoRoot():

@@ -42,7 +42,7 @@ def hue(color: list[int]) -> str:
     """The colour's name, where it has a clear one."""
     red, green, blue = color
     low, high = min(color), max(color)
-    if high - low < 40:
+    if high - low < 70:
         return "white" if low > 170 else "black" if high < 70 else "grey"
     named = {(1, 0, 0): "red", (0, 1, 0): "green", (0, 0, 1): "blue", (1, 1, 0): "yellow"}
     middle = (low + high) / 2

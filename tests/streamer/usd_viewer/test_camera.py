@@ -163,3 +163,22 @@ def test_a_single_point_has_bounds_that_can_be_framed() -> None:
     point = Bounds((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))
     assert point.radius == 1.0
     assert frame(Camera(), tuple(point.corners()), point.radius, 1.0).target == pytest.approx((1.0, 2.0, 3.0))
+
+
+@given(cameras, st.floats(-math.pi, math.pi))
+def test_a_leaning_camera_has_upright_axes_of_its_own(camera: Camera, roll: float) -> None:
+    leaning = replace(camera, roll=roll)
+    for one in (leaning.right, leaning.up, leaning.backward):
+        assert length(one) == pytest.approx(1.0)
+    assert dot(leaning.right, leaning.up) == pytest.approx(0.0, abs=1e-9)
+    assert dot(leaning.right, leaning.backward) == pytest.approx(0.0, abs=1e-9)
+    assert dot(leaning.up, camera.up) == pytest.approx(math.cos(roll), abs=1e-9)
+    assert orbit(leaning, 0.0, 0.0) == replace(camera, azimuth=orbit(camera, 0.0, 0.0).azimuth)
+
+
+def test_a_cameras_clipping_range_holds_until_it_moves() -> None:
+    camera = Camera(clip=(0.5, 7.0))
+    box = Bounds((-1.0, -1.0, -1.0), (1.0, 1.0, 1.0))
+    assert clipping(camera, box) == (0.5, 7.0)
+    for moved in (orbit(camera, 0.1, 0.0), pan(camera, 0.1, 0.0), zoom(camera, 0.9), frame(camera, [(0, 0, 0)], 1, 1)):
+        assert clipping(moved, box) != (0.5, 7.0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.input import Blur, InputEvent, Key, Modifiers, PointerButton, PointerMove, Wheel
-from streamer.usd_viewer.camera import Bounds, Camera, UpAxis, dot, length, subtract
+from streamer.usd_viewer.camera import Bounds, Camera, UpAxis, clipping, dot, length, subtract
 from streamer.usd_viewer.navigation import LEFT, MIDDLE, RIGHT, Navigator
 from streamer.usd_viewer.scene import StageCamera
 
@@ -145,7 +145,52 @@ def test_c_looks_through_the_stages_cameras_in_turn(up: UpAxis) -> None:
         assert made.camera.eye == pytest.approx(expected.eye, abs=1e-6)
         forward = tuple(-part for part in made.camera.backward)
         assert forward == pytest.approx(expected.forward, abs=1e-6)
-        assert made.camera.field_of_view == expected.field_of_view
+        assert made.camera.field_of_view == pytest.approx(expected.field_of_view)
+
+
+def test_the_first_view_is_the_first_cameras() -> None:
+    first = StageCamera("first", (3.0, 4.0, 5.0), (-0.6, 0.0, -0.8), 0.7)
+    second = StageCamera("second", (0.0, -9.0, 1.0), (0.0, 1.0, 0.0), 0.9, up=(0.0, 0.0, 1.0))
+    made = navigator(first, second)
+    made.set_aspect(1.0)
+    assert made.camera.eye == pytest.approx(first.eye)
+    press(made, "c")
+    assert made.camera.eye == pytest.approx(second.eye)
+    drag(made, 0.1, 0.1, LEFT)
+    press(made, "r")
+    assert made.camera.eye == pytest.approx(first.eye)
+
+
+def test_a_narrow_picture_still_shows_all_that_a_camera_sees() -> None:
+    wide = StageCamera("wide", (0.0, 0.0, 9.0), (0.0, 0.0, -1.0), 0.5, aspect=2.0)
+    made = navigator(wide)
+    across = 2.0 * math.tan(0.25)
+    for aspect in (4.0, 2.0, 1.0, 0.5, 1.0):
+        made.set_aspect(aspect)
+        slope = math.tan(made.camera.field_of_view / 2.0)
+        assert slope == pytest.approx(max(math.tan(0.25), across / aspect))
+    press(made, "c")
+    made.set_aspect(2.0)
+    assert made.camera.field_of_view == pytest.approx(0.5)
+
+
+def test_a_leaning_camera_leans_until_one_turns_away() -> None:
+    leaning = StageCamera("leaning", (0.0, 0.0, 9.0), (0.0, 0.0, -1.0), 0.5, up=(0.6, 0.8, 0.0), clip=(1.0, 50.0))
+    made = navigator(leaning)
+    made.set_aspect(1.5)
+    assert made.camera.up == pytest.approx(leaning.up)
+    assert clipping(made.camera, BOX) == (1.0, 50.0)
+    drag(made, 0.1, 0.0, LEFT)
+    assert made.camera.up[1] > 0.99
+    assert made.camera.clip is None
+
+
+def test_a_camera_that_looks_straight_down_keeps_its_up() -> None:
+    above = StageCamera("above", (0.0, 9.0, 0.0), (0.0, -1.0, 0.0), 0.5, up=(1.0, 0.0, 0.0))
+    made = navigator(above)
+    made.set_aspect(1.5)
+    assert made.camera.up == pytest.approx(above.up, abs=1e-6)
+    assert made.camera.eye == pytest.approx(above.eye, abs=1e-6)
 
 
 def test_c_without_cameras_does_nothing() -> None:
