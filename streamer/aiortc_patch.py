@@ -2,7 +2,8 @@
 
 - `feed`: its senders pull frames from a track and encode them, each for itself, with ceilings of 1.5 Mbit/s (VP8) and
   3 Mbit/s (H.264). A fed sender sends payloads that were encoded elsewhere, once for several viewers, and tells what
-  the receiver reports. RTP, RTCP, retransmission and SRTP stay aiortc's.
+  the receiver reports. RTP, RTCP, retransmission and SRTP stay aiortc's. Its packets leave when their feed says so;
+  aiortc sends those of a frame in one go.
 - `remember`: its history for retransmissions holds 128 packets, an eighth of a second at 12 Mbit/s.
 - `show_at_once`: its video asks receivers for no playout delay, so that a browser does not hold frames back to smooth
   their rhythm, which costs one or two frame times.
@@ -12,12 +13,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from aioice import Connection
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpCodecParameters, RTCRtpSender, rtcrtpsender, rtp
+from aiortc import (
+    MediaStreamTrack,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpCodecParameters,
+    RTCRtpSender,
+    rtcrtpsender,
+    rtp,
+)
 from aiortc.codecs import HEADER_EXTENSIONS
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
@@ -45,10 +57,14 @@ _NO_DELAY = bytes(3)
 
 @dataclass(frozen=True, slots=True)
 class Payloads:
-    """One frame as RTP payloads, and its time on the codec's clock."""
+    """One frame as RTP payloads, its time on the codec's clock, and when each payload leaves: seconds after the first.
+
+    Without `due_s` they leave at once.
+    """
 
     parts: list[bytes]
     timestamp: int
+    due_s: tuple[float, ...] = ()
 
 
 class Feed(Protocol):
@@ -69,8 +85,8 @@ class Feed(Protocol):
     def lost(self, fraction: float) -> None:
         """The receiver reports that this share of packets did not arrive."""
 
-    def may_resend(self) -> bool:
-        """Whether one more packet that the receiver missed (NACK) may be sent again now."""
+    def resend_wait_s(self) -> float | None:
+        """How long from now until one more packet that the receiver missed (NACK) is sent again; None for never."""
 
 
 class FedTrack(MediaStreamTrack):
@@ -87,13 +103,14 @@ class FedTrack(MediaStreamTrack):
 
 def feed(sender: RTCRtpSender, source: Feed) -> None:
     """Make this sender send what `source` gives. Call before it is started."""
-    hear_rtcp, retransmit = sender._handle_rtcp_packet, sender._retransmit
+    hear_rtcp, stop, resends = sender._handle_rtcp_packet, sender.stop, _Resends(sender._retransmit)
 
     async def next_encoded_frame(codec: RTCRtpCodecParameters) -> RTCEncodedFrame:
         timestamp = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
         if timestamp:
             source.sent(timestamp, time.time())
         payloads = await source.next(codec.name)
+        _paced(sender).begin(payloads.due_s)
         return RTCEncodedFrame(payloads.parts, payloads.timestamp, None)  # type: ignore[arg-type]
 
     async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
@@ -101,13 +118,89 @@ def feed(sender: RTCRtpSender, source: Feed) -> None:
         await hear_rtcp(packet)
 
     async def resend(sequence_number: int) -> None:
-        if source.may_resend():
-            await retransmit(sequence_number)
+        wait_s = source.resend_wait_s()
+        if wait_s is not None:
+            resends.put(sequence_number, wait_s)
 
+    async def stop_all() -> None:
+        await resends.close()
+        await stop()
+
+    sender.stop = stop_all  # type: ignore[method-assign]
     sender._retransmit = resend  # type: ignore[method-assign]
     sender._next_encoded_frame = next_encoded_frame  # type: ignore[method-assign]
     sender._send_keyframe = source.key_frame_wanted  # type: ignore[method-assign]
     sender._handle_rtcp_packet = handle_rtcp_packet  # type: ignore[method-assign]
+
+
+class _PacedTransport:
+    """A sender's transport that lets each packet of a frame go when it is due; all that others send goes at once."""
+
+    def __init__(self, transport: RTCDtlsTransport, paced: asyncio.Task[object] | None) -> None:
+        self._transport = transport
+        self._paced = paced
+        self._due: deque[float] = deque()
+        self._began_at = 0.0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def begin(self, due_s: tuple[float, ...]) -> None:
+        """A frame follows."""
+        self._began_at = asyncio.get_running_loop().time()
+        self._due = deque(due_s[1:])
+
+    async def _send_rtp(self, data: bytes) -> None:
+        await self._transport._send_rtp(data)
+        # The pause comes after a packet, since the next one is stamped with its time of sending when it is made.
+        if self._due and asyncio.current_task() is self._paced:
+            wait_s = self._began_at + self._due.popleft() - asyncio.get_running_loop().time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+
+
+def _paced(sender: RTCRtpSender) -> _PacedTransport:
+    """The sender's transport, paced for the task that calls this: the one that sends frames."""
+    transport: RTCDtlsTransport | _PacedTransport = sender.transport
+    if isinstance(transport, _PacedTransport):
+        return transport
+    paced = _PacedTransport(transport, asyncio.current_task())
+    sender._RTCRtpSender__transport = paced  # type: ignore[attr-defined]
+    return paced
+
+
+class _Resends:
+    """Sends packets again, each at its time, in a task that ends when none waits. `close` ends it early."""
+
+    def __init__(self, retransmit: Callable[[int], Awaitable[None]]) -> None:
+        self._retransmit = retransmit
+        self._waiting: deque[tuple[float, int]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, sequence_number: int, wait_s: float) -> None:
+        """Send this packet in so many seconds, no earlier than those before it. Its feed bounds how many wait."""
+        self._waiting.append((asyncio.get_running_loop().time() + wait_s, sequence_number))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="resends")
+
+    async def close(self) -> None:
+        """Send no more. Idempotent."""
+        self._waiting.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                at, sequence_number = self._waiting.popleft()
+                wait_s = at - asyncio.get_running_loop().time()
+                if wait_s > 0:
+                    await asyncio.sleep(wait_s)
+                await self._retransmit(sequence_number)
+        except ConnectionError:  # the transport is closed
+            self._waiting.clear()
 
 
 def _tell(source: Feed, packet: AnyRtcpPacket, ssrc: int) -> None:

@@ -12,6 +12,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from streamer.aiortc_patch import Payloads
 from streamer.core.ladder import EVALUATE_EVERY_S, Ladder, Limit, Rung
+from streamer.core.pacing import ResendPace, spread
 from streamer.core.rate import Bitrates, Rate, rate_class
 from streamer.core.timing import Bucket, KeyFrameGate
 from streamer.encoding import EncodedPicture, Quality, SharedEncoding
@@ -74,6 +75,7 @@ class Delivery:
         self._evaluated_at = self._monotonic()
         self._key_gate = KeyFrameGate(_VIEWER_KEY_FRAME_INTERVAL_S)
         self._resend = self._new_resend_bucket()
+        self._resend_pace = ResendPace()
         self._told: tuple[Delivered, VideoFormat] | None = None
         self._told_rate = 0
         self._told_at = 0.0
@@ -100,7 +102,9 @@ class Delivery:
         self._last_timestamp = max(self._last_timestamp + 1, frame.timestamp)
         self._rate.count(frame.encoded.size_bytes, self._monotonic())
         self._tell(frame)
-        return Payloads(frame.encoded.parts, self._last_timestamp)
+        parts = frame.encoded.parts
+        due_s = spread([len(part) for part in parts], bps=self._rate.target, fps=frame.video.fps)
+        return Payloads(parts, self._last_timestamp, due_s)
 
     def sent(self, rtp_timestamp: int, at: float) -> None:
         """The last frame's packets are out."""
@@ -126,9 +130,12 @@ class Delivery:
         """The receiver's report of loss."""
         self._rate.lose(fraction, self._monotonic())
 
-    def may_resend(self) -> bool:
-        """Whether a lost packet may be sent again: as many as the stream has itself, no more."""
-        return self._resend.take(self._monotonic())
+    def resend_wait_s(self) -> float | None:
+        """When a lost packet may be sent again: spread like frames, and no more of them than the stream has itself."""
+        now = self._monotonic()
+        if not self._resend.take(now):
+            return None
+        return self._resend_pace.wait_s(size_bytes=_RESEND_PACKET_BITS // 8, bps=self._rate.target, now=now)
 
     # As a member.
 

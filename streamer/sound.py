@@ -81,9 +81,9 @@ class Listener:
     def lost(self, fraction: float) -> None:
         """Opus conceals it."""
 
-    def may_resend(self) -> bool:
+    def resend_wait_s(self) -> float | None:
         """Late sound is of no use."""
-        return False
+        return None
 
 
 class SharedSound:

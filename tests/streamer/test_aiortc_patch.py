@@ -1,5 +1,6 @@
 """Tests that fail when what is patched in aiortc no longer bites, or is no longer needed."""
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -51,7 +52,7 @@ def restored() -> Iterator[None]:
 class Source:
     """Feeds the frames it was given, then waits or ends; remembers what it was told."""
 
-    def __init__(self, frames: list[Payloads], *, resend: bool = True) -> None:
+    def __init__(self, frames: list[Payloads], *, resend: float | None = 0.0) -> None:
         self.frames = frames
         self.heard: list[tuple[str, object]] = []
         self.stamps: list[int] = []
@@ -75,7 +76,7 @@ class Source:
     def lost(self, fraction: float) -> None:
         self.heard.append(("lost", fraction))
 
-    def may_resend(self) -> bool:
+    def resend_wait_s(self) -> float | None:
         return self.resend
 
 
@@ -87,9 +88,11 @@ class Transport:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.at: list[float] = []
 
     async def _send_rtp(self, data: bytes) -> None:
         self.sent.append(data)
+        self.at.append(asyncio.get_running_loop().time())
 
     def _register_rtp_sender(self, sender: object, parameters: object) -> None: ...
     def _unregister_rtp_sender(self, sender: object) -> None: ...
@@ -146,15 +149,52 @@ async def test_receiver_is_heard_by_the_source() -> None:
     assert source.heard[2][1] == pytest.approx(2_000_000, rel=0.01)
 
 
+@pytest.mark.looptime
+async def test_packets_leave_when_they_are_due_and_what_others_send_leaves_at_once() -> None:
+    source = Source([Payloads([b"one", b"two", b"three"], 3000, due_s=(0.0, 0.0, 0.2)), Payloads([b"four"], 6000)])
+    transport, track = Transport(), FedTrack("video")
+    sender = RTCRtpSender(track, transport)  # type: ignore[arg-type]
+    feed(sender, source)
+    await sender.send(RTCRtpSendParameters(codecs=[known for known in CODECS["video"] if known.name == "VP8"]))
+    await until(lambda: len(transport.sent) == 2)
+    began = asyncio.get_running_loop().time()
+    await sender.transport._send_rtp(b"another's")
+    assert asyncio.get_running_loop().time() - began < 0.1
+    await until(lambda: track.readyState == "ended")
+    await sender.stop()
+    assert [data[-3:] for data in transport.sent if data[1] & 127 not in range(72, 80)] == [
+        b"one",
+        b"two",
+        b"r's",
+        b"ree",
+        b"our",
+    ]
+    ends = {data[-3:]: at for data, at in zip(transport.sent, transport.at, strict=True)}
+    assert ends[b"two"] - ends[b"one"] < 0.1
+    assert ends[b"ree"] - ends[b"one"] >= 0.199
+    assert ends[b"our"] - ends[b"ree"] < 0.1
+
+
+async def test_sender_that_stops_sends_no_lost_packet_any_more() -> None:
+    sender, transport, _ = await fed(Source(list(FRAMES), resend=3600))
+    first = transport.packets[0]
+    await sender._retransmit(first.sequence_number)
+    async with asyncio.timeout(5):
+        await sender.stop()
+    assert len([packet for packet in transport.packets if packet.payload == b"one"]) == 1
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "resends"]
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_lost_packets_are_sent_again_as_far_as_the_source_allows(allowed: bool) -> None:
-    source = Source(list(FRAMES), resend=allowed)
+    source = Source(list(FRAMES), resend=0.0 if allowed else None)
     sender, transport, _ = await fed(source)
     first = transport.packets[0]
     nack = RtcpRtpfbPacket(
         fmt=RTCP_RTPFB_NACK, ssrc=1, media_ssrc=sender._ssrc, lost=[first.sequence_number, (first.sequence_number + 9)]
     )
     await sender._handle_rtcp_packet(nack)
+    await until(lambda: not [task for task in asyncio.all_tasks() if task.get_name() == "resends"])
     again = [packet for packet in transport.packets if packet.payload == b"one"]
     await sender.stop()
     assert len(again) == (2 if allowed else 1)
@@ -171,6 +211,7 @@ def test_sender_still_asks_what_is_replaced() -> None:
     run = inspect.getsource(RTCRtpSender._run_rtp)
     assert "await self._next_encoded_frame(codec)" in run
     assert "self.__rtp_timestamp = packet.timestamp" in run
+    assert "await self.transport._send_rtp(packet_bytes)" in run, "paced there"
     handle = inspect.getsource(RTCRtpSender._handle_rtcp_packet)
     assert "self._send_keyframe()" in handle
     assert "await self._retransmit(seq)" in handle

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
@@ -11,7 +12,7 @@ from streamer.core.rate import Bitrates
 from streamer.delivery import Delivery
 from streamer.encoding import EncodedPicture
 from streamer.encodings import BestEncoders, Encodings
-from streamer.frames import LatestPicture
+from streamer.frames import LatestPicture, Picture
 from streamer.source import JsonObject, VideoFormat
 from tests.streamer.pictures import picture
 
@@ -146,8 +147,24 @@ async def test_key_frames_come_when_asked_for_but_not_in_a_flood(studio: Studio)
 
 async def test_lost_packets_are_sent_again_up_to_a_bound(studio: Studio) -> None:
     delivery = studio.delivery()
-    allowed = sum(delivery.may_resend() for _ in range(10_000))
-    assert 64 <= allowed < 1000
+    waits = [delivery.resend_wait_s() for _ in range(10_000)]
+    allowed = [wait for wait in waits if wait is not None]
+    assert 64 <= len(allowed) < 1000
+    assert allowed[:10] == [0.0] * 10 and 0.01 < allowed[63] < 0.25, "they left in one burst"
+    delivery.close()
+
+
+async def test_key_frame_is_spread_and_a_small_frame_leaves_at_once(studio: Studio) -> None:
+    delivery = studio.delivery()
+    delivery.lost(1.0)
+    noise = np.random.default_rng(1).integers(0, 255, (540, 640), dtype=np.uint8)
+    studio.pictures.put(Picture(noise, at_s=0.0, number=1))
+    first = await delivery.next("H264")
+    assert len(first.parts) > 10
+    assert len(first.due_s) == len(first.parts)
+    assert 0.005 < first.due_s[-1] < 1 / 30
+    studio.pictures.put(Picture(noise, at_s=0.1, number=2))
+    assert set((await delivery.next("H264")).due_s) == {0.0}
     delivery.close()
 
 
