@@ -3,10 +3,11 @@
  */
 
 import { element, textElement } from "./dom.js";
+import { SoundSwitch } from "./sound-switch.js";
+import { deliveredOf, rowsOf } from "./stats-rows.js";
 
 /** @typedef {import("./messages.js").Notice} Notice */
 /** @typedef {import("./stream-client.js").StreamConnection} StreamConnection */
-/** @typedef {import("./stream-stats.js").StreamStats} StreamStats */
 
 const NOTICE_MS = 8000;
 const MAX_NOTICES = 4;
@@ -17,6 +18,9 @@ export class LiveView {
   #stats = element("stats", HTMLElement);
   #statsButton = element("stats-button", HTMLButtonElement);
   #state = element("state", HTMLElement);
+  #sound = new SoundSwitch();
+  /** @type {import("./stats-rows.js").Delivered | null} */
+  #delivered = null;
   #timer = 0;
   /** @type {StreamConnection | null} */
   #stream = null;
@@ -34,6 +38,9 @@ export class LiveView {
     this.#stream = stream;
     this.#tellState(stream);
     stream.addEventListener("statechange", () => this.#tellState(stream));
+    stream.addEventListener("message", (event) => {
+      this.#delivered = deliveredOf(/** @type {CustomEvent} */ (event).detail) ?? this.#delivered;
+    });
     stream.addEventListener("notice", (event) => this.#notice(/** @type {CustomEvent} */ (event).detail));
     stream.addEventListener("end", () => clearInterval(this.#timer));
     clearInterval(this.#timer);
@@ -43,7 +50,8 @@ export class LiveView {
   /** Nothing is left of the stream before. */
   clear() {
     clearInterval(this.#timer);
-    this.#stream = null;
+    this.#stream = this.#delivered = null;
+    this.#sound.clear();
     this.#notices.replaceChildren();
     this.#stats.replaceChildren();
   }
@@ -55,6 +63,7 @@ export class LiveView {
     }
     const live = stream.role === "viewer" ? "View only" : "Live";
     this.#state.dataset.state = stream.state;
+    this.#sound.follow(stream);
     this.#state.textContent = { connecting: "", connected: live, interrupted: "Interrupted", ended: "Disconnected" }[stream.state];
   }
 
@@ -90,24 +99,8 @@ export class LiveView {
     const stats = await stream.stats(); // asked for while hidden, too: rates are since the last time
     if (!this.#stats.hidden && stream === this.#stream) {
       this.#stats.replaceChildren(
-        ...rowsOf(stats).flatMap(([name, value]) => [textElement("dt", name), textElement("dd", value)]),
+        ...rowsOf(stats, this.#delivered).flatMap(([name, value]) => [textElement("dt", name), textElement("dd", value)]),
       );
     }
   }
-}
-
-/**
- * @param {StreamStats} stats
- * @returns {[string, string][]}
- */
-function rowsOf(stats) {
-  return [
-    ["Frames", `${stats.framesPerSecond.toFixed(0)} /s`],
-    ["Bitrate", `${(stats.bitsPerSecond / 1e6).toFixed(2)} Mbit/s`],
-    ["Picture", `${stats.width} × ${stats.height} ${stats.codec}`],
-    ["Round trip", stats.roundTripMs === null ? "–" : `${stats.roundTripMs.toFixed(0)} ms`],
-    ["Jitter", `${stats.jitterMs.toFixed(0)} ms`],
-    ["Lost", `${stats.packetsLost} packets`],
-    ["Dropped", `${stats.framesDropped} frames`],
-  ];
 }

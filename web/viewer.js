@@ -217,6 +217,7 @@ class Page {
       brokerUrl: brokerRoot(),
       video: VIDEO,
       videoElement: this.#picture,
+      audio: true,
       signal,
     });
     this.#stream = stream;
