@@ -19,6 +19,7 @@ from broker.audit import log_to
 from broker.catalog_file import SHIPPED, load_catalog
 from broker.configuration import ConfigurationError
 from broker.core.catalog import DEFAULT_PROFILE, Catalog
+from broker.identity.access_keys import access_keys
 from broker.identity.identity import Identity
 from broker.identity.networks import Networks
 from broker.listening import ListenAddress, is_loopback, listen, listen_nearby
@@ -89,6 +90,7 @@ def _check_secrets(settings: UpSettings) -> None:
     """Raises ConfigurationError for files of keys, secrets and certificates that are none."""
     Identity(settings.identity, Networks(settings.trusted_proxies))
     AdmissionTokens.of(settings.admission)
+    access_keys(settings.nimble)
 
 
 def _listening(settings: UpSettings) -> list[socket.socket]:
