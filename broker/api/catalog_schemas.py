@@ -9,7 +9,9 @@ from broker.core.catalog import DEFAULT_PROFILE, Catalog
 from signaling.routes import Json
 
 _TEXT: JsonObject = {"anyOf": [{"type": "string", "pattern": "^[^\\u0000]*$"}, {"type": "null"}]}
-_NOTHING: JsonObject = {"anyOf": [{"type": "array", "maxItems": 0}, {"type": "object", "maxProperties": 0}]}
+_NOTHING: JsonObject = {
+    "anyOf": [{"type": "array", "maxItems": 0}, {"type": "object", "maxProperties": 0}, {"type": "null"}]
+}
 
 
 def fit_to_catalog(document: JsonObject, catalog: Catalog) -> None:

@@ -26,7 +26,7 @@ class ExtendStream(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    seconds: Annotated[float, Field(gt=0, le=_LONGEST_S, allow_inf_nan=False)] | None = None
+    seconds: Annotated[float, Field(gt=0, le=_LONGEST_S, allow_inf_nan=False, strict=True)] | None = None
 
 
 class ExtendApi:

@@ -18,10 +18,10 @@ from broker.providers.base import Activation, LaunchOrder
 from broker.settings import BrokerSettings
 from broker.stores.base import Store
 from broker.stores.memory import MemoryStore
-from signaling.routes import Json
+from signaling.routes import Json, RelayInfo
 from signaling.table import ChangeSignal, MemoryRouteTable
 from tests.broker.relay import ReportingRelay
-from tests.broker.samples import ENDPOINT, make_profile
+from tests.broker.samples import ENDPOINT, RELAY, make_profile
 
 JsonObject = dict[str, Json]
 
@@ -63,6 +63,11 @@ class SaidProvider:
         """Backends that were held start."""
         self._backends = {key: replace(backend, state=BackendState.IDLE) for key, backend in self._backends.items()}
         self._changed.fire()
+
+    @property
+    def running(self) -> list[str]:
+        """The slots that are taken."""
+        return sorted(self._backends)
 
     def kill_all(self, message: str) -> None:
         """Every backend fails."""
@@ -180,11 +185,12 @@ async def serving(
     provider: SaidProvider | None = None,
     profile: Profile | None = None,
     host: str = "127.0.0.1",
+    relay_info: RelayInfo = RELAY,
     **settings: object,
 ) -> AsyncIterator[Served]:
     """A broker as `pixelferry up` composes it, but for relay and provider."""
     table, provider, stop = MemoryRouteTable(), provider or SaidProvider(), asyncio.Event()
-    relay = ReportingRelay(table)
+    relay = ReportingRelay(table, relay_info)
     catalog = make_catalog(profile or make_profile(slots=8))
     broker = Broker(
         BrokerSettings(**settings),  # type: ignore[arg-type]
