@@ -51,9 +51,9 @@ class Session:
         self.last = self.last if frame is None else frame
         return frame
 
-    def results(self, count: int) -> list[JsonObject]:
+    def results(self, count: int, *, within_s: float = 20.0) -> list[JsonObject]:
         """What became of the first `count` openings."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + within_s
         while len(self.outbox.of("openedStageResult")) < count:
             assert time.monotonic() < deadline
             self.step()
