@@ -11,6 +11,7 @@ import { keepRenewed } from "./admission-token.js";
 import { pointCandidate, pointToRelay } from "./candidates.js";
 import { checked, dial } from "./connect-options.js";
 import { captureInput } from "./input.js";
+import { send, showAtOnce } from "./low-latency.js";
 import { InputEncoder, encodeMessage, isObject, noticeOf, parseMessage, parseObject } from "./messages.js";
 import { StreamError, errorOfClose, errorOfMedia, errorOfTimeout } from "./stream-error.js";
 import { readStats } from "./stream-stats.js";
@@ -24,7 +25,6 @@ export { StreamError };
  */
 
 const CONNECT_TIMEOUT_MS = 20000;
-const MAX_BUFFERED_BYTES = 1 << 20;
 
 /**
  * `interrupted`: nothing arrives for the moment; it may go on by itself.
@@ -338,31 +338,4 @@ export class StreamConnection extends EventTarget {
     }
     this.dispatchEvent(new CustomEvent("end", { detail: reason }));
   }
-}
-
-/**
- * Interactive pictures are shown when they are there, without a buffer against jitter.
- *
- * @param {RTCRtpReceiver & {playoutDelayHint?: number}} receiver
- */
-function showAtOnce(receiver) {
-  if ("jitterBufferTarget" in receiver) {
-    receiver.jitterBufferTarget = 0;
-  }
-  if ("playoutDelayHint" in receiver) {
-    receiver.playoutDelayHint = 0;
-  }
-}
-
-/**
- * @param {RTCDataChannel} channel
- * @param {string} text
- * @returns {boolean} false where it is not open, or choked: input of seconds ago is of no use
- */
-function send(channel, text) {
-  const open = channel.readyState === "open" && channel.bufferedAmount < MAX_BUFFERED_BYTES;
-  if (open) {
-    channel.send(text);
-  }
-  return open;
 }
