@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -41,11 +41,23 @@ _LONGEST_SLEEP_S = 30.0
 
 @dataclass(eq=False, slots=True)
 class _Work:
-    """What a session's task is woken by, and what it remembers between steps."""
+    """What a session's task is woken by, and what it remembers between steps.
+
+    Without news, at the revision that it saw last and before the deadline there is nothing to do: it was woken by its
+    own write.
+    """
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    has_news: bool = True
+    revision: int = -1
+    deadline: float | None = None
     slot_id: str | None = None
     released: str | None = None
+
+    def wake_with_news(self) -> None:
+        """Have the session looked at."""
+        self.has_news = True
+        self.wake.set()
 
 
 class Reconciler:
@@ -92,7 +104,7 @@ class Reconciler:
     async def _follow_sessions(self, group: asyncio.TaskGroup) -> None:
         async with aclosing(self._store.changes()) as changes:
             async for session_ids in changes:
-                self._wake(session_ids)
+                self._wake(session_ids, with_news=False)
                 newcomers = session_ids - self._work.keys()
                 await self._see_who_waits(newcomers)
                 for session_id in newcomers:
@@ -112,7 +124,8 @@ class Reconciler:
             if before is None:
                 self._wake(self._work)
             else:
-                changed = [slot for slot in before.keys() | backends.keys() if before.get(slot) != backends.get(slot)]
+                changed = [slot for slot, backend in backends.items() if before.get(slot) is not backend]
+                changed += [slot for slot in before if slot not in backends]
                 self._wake(self._session_of_slot[slot] for slot in changed if slot in self._session_of_slot)
 
     async def _follow_routes(self) -> None:
@@ -120,10 +133,11 @@ class Reconciler:
             relays_before, self._relays = self._relays, await self._routes.relays()
             self._wake(self._work if self._relays != relays_before else session_ids)
 
-    def _wake(self, session_ids: Iterable[str]) -> None:
+    def _wake(self, session_ids: Iterable[str], *, with_news: bool = True) -> None:
         for session_id in session_ids:
             work = self._work.get(session_id)
             if work is not None:
+                work.has_news |= with_news
                 work.wake.set()
 
     async def _keep(self, session_id: str, work: _Work) -> None:
@@ -151,30 +165,40 @@ class Reconciler:
 
     async def _sleep(self, work: _Work, deadline: float | None) -> None:
         await asyncio.sleep(0)
+        if work.wake.is_set():
+            return
         left = _LONGEST_SLEEP_S if deadline is None else deadline - await self._store.now()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(max(left, 0), _LONGEST_SLEEP_S)):
-                await work.wake.wait()
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(min(max(left, 0), _LONGEST_SLEEP_S), work.wake_with_news)
+        try:
+            await work.wake.wait()
+        finally:
+            alarm.cancel()
 
     async def _converge(self, session_id: str, work: _Work) -> float | None:
         """Gather facts, step, write, carry out; returns the next deadline. Raises _Finished, WriteRace."""
         session = await self._store.read(session_id)
         if session is None or session.forget_at is not None:
             raise _Finished
+        if session.revision == work.revision and not work.has_news:
+            return work.deadline
+        work.has_news, work.revision = False, -1
         self._note_slot(session, work)
         facts = await self._facts(session, work)
         now = await self._store.now()
         after, commands = step(session, facts, now)
-        if after != session:
+        if after is not session:
             after = await self._store.write(after, linger=lingering(session, after, now))
             self._note_slot(after, work)
             _tell(session, after)
         for command in commands:
             await self._carry_out(command, after, work)
-        deadline = next_deadline(after, facts)
+        work.revision, work.deadline = after.revision, next_deadline(after, facts)
         if after.state is State.PENDING and after.ports is None and (after.slot or facts.offer) and facts.relays:
-            return min(deadline or math.inf, now + _PORTS_EVERY_S)
-        return deadline
+            work.deadline = min(work.deadline or math.inf, now + _PORTS_EVERY_S)
+        if after.slot is not session.slot and after.slot is not None:
+            self._wake((session_id,))
+        return work.deadline
 
     def _note_slot(self, session: Session, work: _Work) -> None:
         """Know whom to wake when the provider speaks of this slot."""
@@ -236,11 +260,11 @@ class Reconciler:
                 await self._routes.publish(route)
             case Withdraw(session_id):
                 await self._routes.withdraw(session_id)
-                work.wake.set()
+                self._wake((session_id,))
             case Release(slot):
                 await self._providers[slot.provider].release(slot)
                 work.released = slot.id
-                work.wake.set()
+                self._wake((session.id,))
             case _:
                 assert_never(command)
 

@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from broker.core import intent
@@ -21,7 +21,7 @@ from broker.core.ledger import ALL_SESSIONS, lingering, queue_pool, share_pool
 from broker.core.placement import placed_or_waiting
 from broker.core.principal import Principal
 from broker.core.queue import Place
-from broker.core.session import EndReason, Handled, Session, State, ended
+from broker.core.session import EndReason, Handled, Session, State, ended, evolved
 from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, QuotaExceeded, StoreUnavailable
 from broker.stores.base import PoolFull, Store, WriteRace
 from broker.waiting_room import WaitingRoom
@@ -263,7 +263,7 @@ class Sessions:
                 after = intent.with_handled(after, request)
             if after == session:
                 return session
-            after = replace(after, updated_at=now, updated_by=by.name)
+            after = evolved(after, updated_at=now, updated_by=by.name)
             with suppress(WriteRace):
                 return await self._write(after, bounds, now, linger=lingering(session, after, now))
         raise StoreUnavailable

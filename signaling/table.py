@@ -120,20 +120,26 @@ class MemoryRouteTable:
         self._relays: dict[str, RelayInfo] = {}
         self._keys: tuple[AdmissionKey, ...] = ()
         self._rekeyed = ChangeSignal()
-        self._wanted = ChangeSignal()
+        self._by_relay: dict[str, dict[str, Route]] = {}
+        self._wanted: dict[str, ChangeSignal] = {}
         self._told = _Told()
 
     async def publish(self, route: Route) -> None:
-        if self._routes.get(route.session_id) == route:
+        before = self._routes.get(route.session_id)
+        if before == route:
             return
         self._routes[route.session_id] = route
         self._forget_report(route.session_id)
-        self._wanted.fire()
+        if before is not None and before.relay_id != route.relay_id:
+            self._unwant(before)
+        self._by_relay.setdefault(route.relay_id, {})[route.session_id] = route
+        self._signal(route.relay_id).fire()
 
     async def withdraw(self, session_id: str) -> None:
         self._forget_report(session_id)
-        if self._routes.pop(session_id, None) is not None:
-            self._wanted.fire()
+        route = self._routes.pop(session_id, None)
+        if route is not None:
+            self._unwant(route)
 
     async def publish_keys(self, keys: Sequence[AdmissionKey]) -> None:
         if self._keys != tuple(keys):
@@ -182,8 +188,18 @@ class MemoryRouteTable:
             self._told.fire(report.session_id)
 
     async def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
-        async for _ in self._wanted.follow():
-            yield {key: route for key, route in self._routes.items() if route.relay_id == relay_id}
+        async for _ in self._signal(relay_id).follow():
+            yield dict(self._by_relay.get(relay_id, {}))
+
+    def _signal(self, relay_id: str) -> ChangeSignal:
+        return self._wanted.setdefault(relay_id, ChangeSignal())
+
+    def _unwant(self, route: Route) -> None:
+        of_relay = self._by_relay[route.relay_id]
+        del of_relay[route.session_id]
+        if not of_relay:
+            del self._by_relay[route.relay_id]
+        self._signal(route.relay_id).fire()
 
     def _forget_report(self, session_id: str) -> None:
         if self._reports.pop(session_id, None) is not None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from broker.core.clocks import next_alarm
-from broker.core.session import EndReason, Handled, Phase, Session, State, Wanted
+from broker.core.session import EndReason, Handled, Phase, Session, State, Wanted, evolved
 from broker.errors import Conflict, Forbidden
 
 HANDLED_MOST = 32
@@ -20,7 +18,7 @@ def stopped(session: Session, by: str, now: float, *, message: str = "Session is
         return session
     if session.slot is None and session.ports is None:
         message = "Session is stopped"
-    return replace(
+    return evolved(
         session,
         state=State.STOPPED,
         phase=None,
@@ -61,7 +59,7 @@ def start(session: Session, by: str, now: float, *, secret: str, only_settled: b
         return session
     if not session.is_settled:
         raise Conflict(BUSY)
-    return replace(
+    return evolved(
         session,
         state=State.PENDING,
         phase=Phase.QUEUED,
@@ -94,7 +92,7 @@ def extend(session: Session, seconds: float | None, now: float) -> Session:
     if granted_s <= 0:
         raise Forbidden(f"Session was extended by {session.extended_s:g} s already, as much as its profile allows.")
     until = alarm.at + granted_s
-    return replace(
+    return evolved(
         session,
         extended_s=session.extended_s + granted_s,
         kept_until=until,
@@ -112,4 +110,4 @@ def was_handled(session: Session, request: Handled) -> bool:
 
 def with_handled(session: Session, request: Handled) -> Session:
     """The session with this request remembered; the oldest ones are forgotten."""
-    return replace(session, handled=(*session.handled, request)[-HANDLED_MOST:])
+    return evolved(session, handled=(*session.handled, request)[-HANDLED_MOST:])

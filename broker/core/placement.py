@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import chain
 from uuid import UUID
 
@@ -16,7 +15,7 @@ from broker.core.ledger import (
     relay_pool,
     slots_pool,
 )
-from broker.core.session import Phase, RelayPorts, Session
+from broker.core.session import TELLS, Phase, RelayPorts, Session, evolved
 from broker.core.slot import SlotRef, slot_claim
 from signaling.routes import PortRange, RelayInfo
 
@@ -46,12 +45,10 @@ def placed_or_waiting(
             bounds = {queue: 0, WAITING_FOR_PORTS: 0}
             if ports is not None:
                 bounds[relay_pool(ports.relay_id)] = relays[ports.relay_id].capacity
-            return replace(session, slot=slot, ports=ports, phase=phase, placed_at=placed_at), bounds
-    waiting = replace(session, slot=None, ports=None, phase=Phase.QUEUED, message=WAITS_FOR_SLOT)
+            placed = evolved(session, slot=slot, ports=ports, phase=phase, message=TELLS[phase], placed_at=placed_at)
+            return placed, bounds
+    waiting = evolved(session, slot=None, ports=None, phase=Phase.QUEUED, message=TELLS[Phase.QUEUED])
     return waiting, {queue: profile.queue}
-
-
-WAITS_FOR_SLOT = "Session is being prepared: waiting for a free slot"
 
 
 def choose_slot(profile: Profile, session_id: str, ledger: Ledger, *, run: int = 0) -> SlotRef | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from broker.core.clocks import input_grain_s, lead_s, next_alarm, next_look, viewer_is_present
 from broker.core.intent import stopped
 from broker.core.ledger import Ledger
-from broker.core.placement import WAITS_FOR_SLOT, choose_ports
+from broker.core.placement import choose_ports
 from broker.core.principal import ITSELF
-from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
+from broker.core.session import TELLS, EndReason, Phase, Session, State, Wanted, ended, evolved
 from broker.core.slot import Backend, BackendState, SlotRef
 from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
 
@@ -85,8 +85,8 @@ def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Com
     Asked again with the same facts, it changes nothing more and gives the same commands; all of them are idempotent.
     """
     after = _advance(session, facts, now)
-    if after != session:
-        after = replace(after, updated_at=now)
+    if after is not session:
+        after = session if after == session else evolved(after, updated_at=now)
     return after, tuple(_commands(after, facts))
 
 
@@ -116,7 +116,7 @@ def _take_slot(session: Session, facts: Facts, now: float) -> Session:
     ports = choose_ports(facts.relays, facts.ledger, session.id)
     if ports is None and facts.relays:
         return session
-    return replace(session, slot=facts.offer, ports=ports, placed_at=now if ports is not None else None)
+    return evolved(session, slot=facts.offer, ports=ports, placed_at=now if ports is not None else None)
 
 
 _AT_REST = (State.STOPPED, State.ENDED)
@@ -125,10 +125,10 @@ _AT_REST = (State.STOPPED, State.ENDED)
 def _give_back(session: Session, facts: Facts) -> Session:
     was_settled = session.is_settled
     if session.slot is not None and facts.slot_released:
-        session = replace(session, slot=None)
+        session = evolved(session, slot=None)
     if session.ports is not None and facts.published is None:
-        session = replace(session, ports=None)
-    return replace(session, message="Session is stopped") if session.is_settled and not was_settled else session
+        session = evolved(session, ports=None)
+    return evolved(session, message="Session is stopped") if session.is_settled and not was_settled else session
 
 
 def _hear_backend(session: Session, facts: Facts, now: float) -> Session:
@@ -140,7 +140,7 @@ def _hear_backend(session: Session, facts: Facts, now: float) -> Session:
     if backend.state is BackendState.FAILED:
         return ended(session, EndReason.BACKEND_FAILED, backend.message or "The streaming backend failed", now)
     if backend.endpoint is not None and backend.endpoint != session.backend:
-        return replace(session, backend=backend.endpoint)
+        return evolved(session, backend=backend.endpoint)
     return session
 
 
@@ -152,7 +152,7 @@ def _place(session: Session, facts: Facts, now: float) -> Session:
     ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=session.route_attempts)
     if ports is None:
         return session
-    return replace(session, ports=ports, placed_at=session.placed_at if session.placed_at is not None else now)
+    return evolved(session, ports=ports, placed_at=session.placed_at if session.placed_at is not None else now)
 
 
 def _reroute(session: Session, facts: Facts, now: float) -> Session:
@@ -169,11 +169,16 @@ def _reroute(session: Session, facts: Facts, now: float) -> Session:
         return ended(session, EndReason.NO_CAPACITY, f"The relay could not bind its ports ({why}), none is left", now)
     since = now if session.state is State.READY else session.pending_since
     at = now if session.state is State.READY else session.placed_at
-    return replace(session, state=State.PENDING, pending_since=since, placed_at=at, ports=ports, route_attempts=attempt)
+    return evolved(session, state=State.PENDING, pending_since=since, placed_at=at, ports=ports, route_attempts=attempt)
 
 
 def _concerns(report: RouteReport, session: Session) -> bool:
-    return session.route is not None and report.is_about(session.route)
+    """As `RouteReport.is_about` of the session's route, which need not be made for it."""
+    ports = session.ports
+    if ports is None or session.backend is None or report.session_id != session.id:
+        return False
+    said = (report.relay_id, report.signaling_port, report.media_port, report.backend)
+    return said == (ports.relay_id, ports.signaling_port, ports.media_port, session.backend)
 
 
 def _follow_relay(session: Session, facts: Facts, now: float) -> Session:
@@ -181,7 +186,7 @@ def _follow_relay(session: Session, facts: Facts, now: float) -> Session:
     missing = session.state is State.READY and session.ports is not None and session.ports.relay_id not in facts.relays
     if missing == (session.relay_missing_since is not None):
         return session
-    return replace(session, relay_missing_since=now if missing else None)
+    return evolved(session, relay_missing_since=now if missing else None)
 
 
 def _follow_viewer(session: Session, facts: Facts, now: float) -> Session:
@@ -192,7 +197,7 @@ def _follow_viewer(session: Session, facts: Facts, now: float) -> Session:
     if present == session.viewer_present:
         return session
     first = session.first_viewer_at if session.first_viewer_at is not None else now
-    return replace(session, viewer_present=present, first_viewer_at=first, last_viewer_at=now)
+    return evolved(session, viewer_present=present, first_viewer_at=first, last_viewer_at=now)
 
 
 def _settle(session: Session, facts: Facts, now: float) -> Session:
@@ -201,8 +206,9 @@ def _settle(session: Session, facts: Facts, now: float) -> Session:
         return session
     phase = _waits_for(session, facts)
     if phase is not None:
-        return replace(session, phase=phase, message=_TELLS[phase])
-    return replace(
+        told = (session.phase, session.message) == (phase, TELLS[phase])
+        return session if told else evolved(session, phase=phase, message=TELLS[phase])
+    return evolved(
         session,
         state=State.READY,
         phase=None,
@@ -219,14 +225,6 @@ def _expiry(session: Session, now: float) -> float | None:
     return session.expires_at if session.expires_at is not None or longest_s is None else now + longest_s
 
 
-_TELLS = {
-    Phase.QUEUED: WAITS_FOR_SLOT,
-    Phase.PLACING: "Session is being prepared: waiting for a relay with free ports",
-    Phase.STARTING: "Session is being prepared: starting the streaming backend",
-    Phase.ROUTING: "Session is being prepared: opening the route",
-}
-
-
 def _waits_for(session: Session, facts: Facts) -> Phase | None:
     backend, report = facts.backend, facts.report
     if session.slot is None:
@@ -236,7 +234,7 @@ def _waits_for(session: Session, facts: Facts) -> Phase | None:
     if backend is None or backend.state is not BackendState.CLAIMED or backend.session_id != session.id:
         return Phase.STARTING
     active = report is not None and report.state is RouteState.ACTIVE and _concerns(report, session)
-    if not active or facts.published is None or facts.published != session.route:
+    if not active or facts.published != session.route:
         return Phase.ROUTING
     return None
 
@@ -254,7 +252,7 @@ def _follow_input(session: Session, facts: Facts, now: float) -> Session:
         return session
     if session.last_input_at is not None and heard < session.last_input_at + input_grain_s(idle_s):
         return session
-    return replace(session, last_input_at=heard)
+    return evolved(session, last_input_at=heard)
 
 
 def _obey_clocks(session: Session, facts: Facts, now: float) -> Session:
@@ -267,7 +265,7 @@ def _obey_clocks(session: Session, facts: Facts, now: float) -> Session:
             return stopped(session, ITSELF.name, now, message=alarm.message)
         return ended(session, alarm.reason, alarm.message, now)
     due = alarm if alarm is not None and now >= alarm.at - lead_s(session, alarm) else None
-    return session if session.warning == due else replace(session, warning=due)
+    return session if session.warning == due else evolved(session, warning=due)
 
 
 def _commands(session: Session, facts: Facts) -> list[Command]:
@@ -279,8 +277,9 @@ def _commands(session: Session, facts: Facts) -> list[Command]:
             commands.append(Launch(session.slot))
         elif facts.backend.state is BackendState.IDLE:
             commands.append(Activate(session.slot))
-    if session.route is not None and session.route != facts.published:
-        commands.append(Publish(session.route))
+    route = session.route
+    if route is not None and route != facts.published:
+        commands.append(Publish(route))
     return commands
 
 

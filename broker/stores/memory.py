@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import replace
 from heapq import heappop, heappush
 
 from broker.changes import ChangeFeed
 from broker.core.events import Event, EventDraft, events_between
 from broker.core.ledger import Claim, Ledger, claims_of, pools_of
-from broker.core.session import Session
+from broker.core.session import Session, evolved
 from broker.stores.base import PoolFull, WriteListener, WriteRace
 from broker.stores.event_log import EventLog
 
@@ -69,20 +68,27 @@ class MemoryStore:
         stored = self._sessions.get(session.id)
         if session.revision != (stored.revision if stored is not None else 0):
             raise WriteRace(f"session {session.id} was written by someone else")
+        if stored is None or bounds or not _holds_the_same(stored, session):
+            self._rebook(stored, session, linger or {}, bounds or {})
+        return self._written(stored, evolved(session, revision=session.revision + 1))
+
+    def _rebook(
+        self, stored: Session | None, session: Session, linger: Mapping[str, float], bounds: Mapping[str, int]
+    ) -> None:
+        """Move claims and counts from what is stored to what is to be. Raises WriteRace, PoolFull; then nothing is."""
         held, had = claims_of(session), claims_of(stored) if stored is not None else _NOTHING
         for key in held - had:
             if key in self._claims:
                 raise WriteRace(f"{key} is taken")
         counts, counted = pools_of(session), pools_of(stored) if stored is not None else _NOTHING
-        for pool, most in (bounds or {}).items():
+        for pool, most in bounds.items():
             if self._pools.get(pool, 0) + (pool in counts) - (pool in counted) > most:
                 raise PoolFull(pool)
         for key in had - held:
-            self._give_up(key, (linger or {}).get(key))
+            self._give_up(key, linger.get(key))
         self._claims.update({key: Claim(session.id) for key in held - had})
         self._count(counted - counts, -1)
         self._count(counts - counted, 1)
-        return self._written(stored, replace(session, revision=session.revision + 1))
 
     def _written(self, stored: Session | None, session: Session) -> Session:
         self._sessions[session.id] = session
@@ -135,3 +141,15 @@ class MemoryStore:
             session = self._sessions.pop(heappop(due)[1])
             for key in claims_of(session):
                 del self._claims[key]
+
+
+def _holds_the_same(before: Session, after: Session) -> bool:
+    """Whether claims and pools are sure to be the same: all that they follow from is. Most writes are such."""
+    return (
+        before.slot is after.slot
+        and before.ports is after.ports
+        and before.state is after.state
+        and before.phase is after.phase
+        and before.idempotency == after.idempotency
+        and before.share == after.share
+    )

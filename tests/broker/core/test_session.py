@@ -1,6 +1,8 @@
 from dataclasses import replace
 
-from broker.core.session import READABLE_AFTER_END_S, EndReason, State, Wanted, ended
+import pytest
+
+from broker.core.session import READABLE_AFTER_END_S, EndReason, State, Wanted, ended, evolved
 from tests.broker.samples import ENDPOINT, make_session, with_ports
 
 
@@ -26,6 +28,15 @@ def test_clients_are_told_the_host_of_the_relay() -> None:
 
 def test_the_backends_secret_is_not_in_a_sessions_text() -> None:
     assert "hush" not in repr(make_session())
+
+
+def test_a_session_evolves_as_dataclasses_are_replaced() -> None:
+    session = with_ports(make_session())
+    changes = {"state": State.READY, "ports": None, "labels": {"a": "b"}}
+    assert evolved(session, **changes) == replace(session, **changes)  # type: ignore[arg-type]
+    assert session == with_ports(make_session())
+    with pytest.raises(KeyError):
+        evolved(session, nonsense=1)  # type: ignore[call-arg]
 
 
 def test_an_end_says_why_and_when() -> None:
