@@ -15,6 +15,7 @@ import { isObject } from "./messages.js";
  * @property {string} application
  * @property {Status} status
  * @property {string | null} phase  what a pending session waits for: queued, placing, starting, routing
+ * @property {{position: number, etaS: number | null} | null} queue  where it stands (1: it is next), if it does
  * @property {Route | null} route  once it is ready
  * @property {string | null} token  admits to the stream, where it asks for one
  * @typedef {{status: number, body: unknown, retryAfterS: number}} Answer
@@ -51,6 +52,7 @@ export function parseSession(body) {
     id: String(value.id ?? ""),
     application: String(value.application ?? ""),
     phase: typeof value.phase === "string" ? value.phase : null,
+    queue: placeOf(value.queue),
     status: {
       condition: condition === "ready" || condition === "failed" ? condition : "pending",
       message: String(status.message ?? ""),
@@ -74,6 +76,17 @@ export function parseRoutes(routes) {
     }
   }
   return null;
+}
+
+/**
+ * @param {unknown} value  of an event or an answer
+ * @returns {{position: number, etaS: number | null} | null}
+ */
+export function placeOf(value) {
+  if (!isObject(value) || !Number.isInteger(value.position)) {
+    return null;
+  }
+  return { position: Number(value.position), etaS: typeof value.eta_s === "number" ? value.eta_s : null };
 }
 
 /** @param {unknown} value */

@@ -2,6 +2,8 @@
  * Calls a broker: which applications there are, and sessions of them.
  */
 
+import { followEvents } from "./events-client.js";
+import { sessionAfter, settles } from "./session-events.js";
 import { BrokerError, applicationOf, listOf, parseJson, parseSession, profileOf, refusal, sessionOf } from "./broker-answers.js";
 
 export { BrokerError };
@@ -9,6 +11,9 @@ export { BrokerError };
 const WAIT_S = 20;
 /** Where somebody looks on, each phase is to be seen: answers come this often at least. */
 const WATCHED_WAIT_S = 1;
+/** Where it takes long after all, it is asked for less often. */
+const MANY_POLLS = 60;
+const LONG_WAIT_S = 10;
 const MAX_RETRY_AFTER_S = 10;
 /** An answer that came sooner says that the broker does not wait: then `Retry-After` counts. */
 const PROMPT_MS = 500;
@@ -25,6 +30,7 @@ const MAX_ATTEMPTS = 5;
  * @typedef {object} WaitOptions
  * @property {AbortSignal} [signal]
  * @property {(session: Session) => void} [onProgress]  called with each answer while the session is prepared
+ * @property {boolean} [events]  follow the session's events while it is prepared, and ask for it only where there are none
  */
 
 export class BrokerClient {
@@ -144,13 +150,16 @@ export class BrokerClient {
    * @param {WaitOptions} options
    * @returns {Promise<Session>}
    */
-  async #whenReady(answer, { signal, onProgress }) {
-    const prefer = `wait=${onProgress === undefined ? WAIT_S : WATCHED_WAIT_S}`;
+  async #whenReady(answer, { signal, onProgress, events = false }) {
     let session = sessionOf(answer);
-    while (answer.status === 202 && session.status.condition !== "failed") {
+    for (let polls = 0; answer.status === 202 && session.status.condition !== "failed"; polls++) {
       onProgress?.(session);
+      if (events && polls === 0) {
+        await this.#followed(session, { signal, onProgress });
+      }
+      const wait = onProgress === undefined ? WAIT_S : polls < MANY_POLLS ? WATCHED_WAIT_S : LONG_WAIT_S;
       const asked = performance.now();
-      answer = await this.#ask(session.id, { signal, prefer });
+      answer = await this.#ask(session.id, { signal, prefer: `wait=${wait}` });
       session = sessionOf(answer);
       if (answer.status === 202 && performance.now() - asked < PROMPT_MS) {
         await pause(answer.retryAfterS * 1000, signal);
@@ -160,6 +169,49 @@ export class BrokerClient {
       throw new BrokerError(410, session.status.message);
     }
     return session;
+  }
+
+  /**
+   * What happens to a session until its end.
+   *
+   * @param {string} sessionId
+   * @param {AbortSignal} [signal]
+   */
+  events(sessionId, signal) {
+    return followEvents(this.#base, {
+      sessionId,
+      ...(signal === undefined ? {} : { signal }),
+      ...(this.accessToken === null ? {} : { token: this.accessToken }),
+    });
+  }
+
+  /**
+   * Put off a session's end by a step of its profile's.
+   *
+   * @param {string} id
+   */
+  async extend(id) {
+    return sessionOf(await this.#call("POST", `${sessionPath(id)}/extend`, { body: {} }));
+  }
+
+  /**
+   * Until events tell that the session is not pending any more, or tell nothing.
+   *
+   * @param {Session} session
+   * @param {WaitOptions} options
+   */
+  async #followed(session, { signal, onProgress }) {
+    try {
+      for await (const event of this.events(session.id, signal)) {
+        if (settles(event)) {
+          return;
+        }
+        session = sessionAfter(session, event);
+        onProgress?.(session);
+      }
+    } catch {
+      signal?.throwIfAborted(); // otherwise it is asked for
+    }
   }
 
   /**

@@ -27,6 +27,9 @@ export class LiveView {
 
   constructor() {
     this.#statsButton.addEventListener("click", () => this.#toggleStats());
+    const fullScreen = element("full-screen-button", HTMLButtonElement);
+    fullScreen.hidden = !document.fullscreenEnabled;
+    fullScreen.addEventListener("click", () => enterFullScreen());
   }
 
   /**
@@ -103,4 +106,9 @@ export class LiveView {
       );
     }
   }
+}
+
+async function enterFullScreen() {
+  await element("live", HTMLElement).requestFullscreen();
+  element("picture", HTMLVideoElement).focus({ preventScroll: true });
 }

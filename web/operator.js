@@ -203,14 +203,15 @@ class OperatorPage {
   }
 
   /** @param {Data} data */
-  #drawCharts({ history }) {
-    drawLine("chart-live", hourOf(history.live), HOUR);
-    drawLine("chart-queued", hourOf(history.queued), HOUR);
+  #drawCharts({ history, count, slots }) {
+    drawLine("chart-live", hourOf(history.live), HOUR, count);
+    drawLine("chart-queued", hourOf(history.queued), HOUR, sum(slots.map((slot) => slot.queued)));
     drawBars("chart-created", [{ name: "started", kind: "plain", values: hourOf(history.created) }], sum(history.created), []);
     const ended = endings(history);
     drawBars("chart-ended", ended, sum(ended.map((reason) => reason.count)), ended);
     element("chart-media", HTMLElement).hidden = this.#media.length === 0;
-    drawLine("chart-media", this.#media.map((value) => Math.round(value * 100) / 100), "opened");
+    const media = this.#media.map((value) => Math.round(value * 100) / 100);
+    drawLine("chart-media", media, "opened", media.at(-1) ?? 0);
   }
 }
 
@@ -218,9 +219,9 @@ class OperatorPage {
  * @param {string} id
  * @param {number[]} values
  * @param {string} past
+ * @param {number} now
  */
-function drawLine(id, values, past) {
-  const now = values.at(-1) ?? 0;
+function drawLine(id, values, past, now) {
   const { chart, top } = lineChart(values, `now ${now}, at most ${Math.max(0, ...values)}`);
   redraw(id, String(now), chart, top, past, []);
 }

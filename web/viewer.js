@@ -9,10 +9,14 @@
 import { isToken, readFragment } from "./admission-token.js";
 import { BrokerClient, BrokerError } from "./broker-client.js";
 import { applicationCard } from "./catalog-view.js";
-import { element, textElement } from "./dom.js";
+import { element } from "./dom.js";
 import { LiveView } from "./live-view.js";
+import { ProgressView } from "./progress-view.js";
+import { drawEnding } from "./end-view.js";
+import { endOf, warningOf } from "./session-events.js";
 import { StreamConnection, StreamError } from "./stream-client.js";
-import { CONNECTING, STEPS, endingOf, stepOf } from "./words.js";
+import { WarningView } from "./warning-view.js";
+import { CONNECTING, endingOf, progressText, stepOf } from "./words.js";
 
 /** @typedef {import("./broker-client.js").Application} Application */
 /** @typedef {import("./broker-client.js").Session} Session */
@@ -28,6 +32,8 @@ const ASK_FOR_REASON_AFTER_MS = [0, 300, 700, 1000, 2000];
 class Page {
   #broker = new BrokerClient(brokerRoot());
   #live = new LiveView();
+  #progress = new ProgressView();
+  #warning = new WarningView(() => this.#broker.extend(this.#sessionId ?? ""));
   #picture = element("picture", HTMLVideoElement);
   /** @type {Application[]} */
   #applications = [];
@@ -39,10 +45,8 @@ class Page {
   #stream = null;
   /** @type {AbortController | null} */
   #attempt = null;
-  #elapsedTimer = 0;
 
   async open() {
-    element("steps", HTMLOListElement).replaceChildren(...STEPS.map((step) => textElement("li", step)));
     this.#on("reload-button", () => this.#showStart());
     this.#on("cancel-button", () => this.#leave());
     this.#on("end-button", () => this.#leave());
@@ -50,9 +54,6 @@ class Page {
     this.#on("back-button", () => this.#showStart());
     this.#on("reconnect-button", () => this.#resume());
     this.#on("again-button", () => this.#lastRequest !== null && this.#start(this.#lastRequest));
-    const fullScreen = element("full-screen-button", HTMLButtonElement);
-    fullScreen.hidden = !document.fullscreenEnabled;
-    this.#on("full-screen-button", () => this.#enterFullScreen());
     element("sign-in", HTMLFormElement).addEventListener("submit", (event) => this.#signIn(event));
     addEventListener("hashchange", () => this.#followFragment());
     this.#sessionId = this.#takeFragment();
@@ -179,15 +180,12 @@ class Page {
     this.#attempt = attempt;
     this.#title(title);
     this.#show("progress");
-    element("progress-heading", HTMLElement).textContent = heading;
-    this.#tellProgress(0, "Asking the broker");
-    this.#countSeconds();
+    this.#progress.begin(heading);
     try {
       const onProgress = (/** @type {Session} */ session) => {
-        this.#remember(session.id);
-        this.#tellProgress(stepOf(session.phase), session.status.message);
+        this.#remember(session.id), this.#progress.tell(stepOf(session.phase), progressText(session));
       };
-      const session = await request({ signal: attempt.signal, onProgress });
+      const session = await request({ signal: attempt.signal, onProgress, events: true });
       this.#remember(session.id);
       await this.#connect(session, attempt.signal);
     } catch (error) {
@@ -196,7 +194,7 @@ class Page {
       }
     } finally {
       if (this.#attempt === attempt) {
-        clearInterval(this.#elapsedTimer);
+        this.#progress.stop();
       }
     }
   }
@@ -209,7 +207,7 @@ class Page {
     if (session.route === null) {
       throw new BrokerError(502, "The broker gave no route to the session.");
     }
-    this.#tellProgress(CONNECTING, "Connecting to the stream");
+    this.#progress.tell(CONNECTING, "Connecting to the stream");
     const stream = new StreamConnection({
       sessionId: session.id,
       ...session.route,
@@ -231,42 +229,28 @@ class Page {
     });
     end.catch(() => {}); // heard below
     await stream.ready;
-    this.#tellProgress(CONNECTING, "Waiting for the first picture");
+    this.#progress.tell(CONNECTING, "Waiting for the first picture");
     await Promise.race([firstFrame, end, new Promise((resolve) => setTimeout(resolve, FIRST_FRAME_MS))]);
     stream.addEventListener("end", (event) => this.#ended(stream, /** @type {CustomEvent} */ (event).detail));
     this.#title(this.#nameOf(session.application));
     this.#show("live");
+    this.#watch(session.id, signal).catch(() => {}); // the stream tells its end, only not why
   }
 
   /**
-   * @param {number} step
-   * @param {string} text
+   * Hear from the broker what the stream does not tell: that a clock is about to end the session, and why it ended.
+   *
+   * @param {string} sessionId
+   * @param {AbortSignal} signal
    */
-  #tellProgress(step, text) {
-    element("crossing", HTMLElement).dataset.step = String(step);
-    for (const [index, item] of [...element("steps", HTMLOListElement).children].entries()) {
-      item.toggleAttribute("data-done", index < step);
-      index === step ? item.setAttribute("aria-current", "step") : item.removeAttribute("aria-current");
+  async #watch(sessionId, signal) {
+    for await (const { type, data } of this.#broker.events(sessionId, signal)) {
+      if (type === "warning") {
+        this.#warning.show(warningOf(data));
+      } else if (type === "ended" && !signal.aborted) {
+        this.#showEnd(endOf(data));
+      }
     }
-    const phase = element("phase", HTMLElement);
-    if (phase.textContent !== text) {
-      phase.textContent = text;
-    }
-  }
-
-  #countSeconds() {
-    clearInterval(this.#elapsedTimer);
-    const began = performance.now();
-    const elapsed = element("elapsed", HTMLElement);
-    elapsed.textContent = "0";
-    this.#elapsedTimer = window.setInterval(() => {
-      elapsed.textContent = String(Math.floor((performance.now() - began) / 1000));
-    }, 250);
-  }
-
-  async #enterFullScreen() {
-    await element("live", HTMLElement).requestFullscreen();
-    this.#picture.focus({ preventScroll: true });
   }
 
   // The end.
@@ -307,18 +291,12 @@ class Page {
 
   /** @param {unknown} error */
   #showEnd(error) {
-    const { heading, text, advice, over } = endingOf(error, { started: this.#sessionId !== null });
+    const ending = endingOf(error, { started: this.#sessionId !== null });
     this.#forget();
-    if (over) {
+    if (ending.over) {
       this.#remember(null);
     }
-    element("ended-heading", HTMLElement).textContent = heading;
-    element("end-text", HTMLElement).textContent = text;
-    element("end-advice", HTMLElement).textContent = advice;
-    element("reconnect-button", HTMLButtonElement).hidden = over;
-    element("give-up-button", HTMLButtonElement).hidden = over;
-    element("again-button", HTMLButtonElement).hidden = !over || this.#lastRequest === null;
-    element("back-button", HTMLButtonElement).hidden = !over;
+    drawEnding(ending, { again: this.#lastRequest !== null });
     this.#show("ended");
   }
 
@@ -339,7 +317,8 @@ class Page {
 
   /** Let go of attempt and stream, not of the session. */
   #forget() {
-    clearInterval(this.#elapsedTimer);
+    this.#progress.stop();
+    this.#warning.show(null);
     const [attempt, stream] = [this.#attempt, this.#stream];
     this.#attempt = this.#stream = null;
     stream?.close();

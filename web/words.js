@@ -31,6 +31,7 @@ const ADVICE_OF_REASON = new Map(Object.entries({
   relay_lost: "Start it again: another relay takes over.",
   route_failed: "Try again. If that does not help, whoever runs this server finds more in its log.",
   queue_timeout: "Try again in a while.",
+  max_stopped: "Start it again to go on.",
   no_capacity: "Try again in a while.",
 }));
 
@@ -68,6 +69,39 @@ const FINAL_CODES = ["ended", "token", "left"];
  */
 export function stepOf(phase) {
   return STEP_OF_PHASE.get(phase ?? "") ?? 0;
+}
+
+/**
+ * @param {import("./broker-answers.js").Session} session  a pending one
+ * @returns {string} what it waits for
+ */
+export function progressText({ queue, status }) {
+  if (queue === null) {
+    return status.message;
+  }
+  const before = queue.position - 1;
+  const place = before === 0 ? "You are next" : `${before} ${before === 1 ? "is" : "are"} before you`;
+  return queue.etaS === null ? `Every place is taken. ${place}.` : `Every place is taken. ${place}, it takes about ${inWords(queue.etaS)}.`;
+}
+
+const WARNING_OF_REASON = new Map(Object.entries({
+  idle: "Are you still there? Without input the session ends in",
+  max_length: "The session reaches its longest time in",
+  relay_lost: "The relay is gone. If it does not come back, the session ends in",
+}));
+
+/**
+ * @param {string} reason  which clock is about to end the session
+ * @param {number} leftMs
+ */
+export function warningText(reason, leftMs) {
+  return `${WARNING_OF_REASON.get(reason) ?? "The session ends in"} ${inWords(Math.max(0, leftMs) / 1000)}.`;
+}
+
+/** @param {number} seconds */
+function inWords(seconds) {
+  const whole = Math.ceil(seconds);
+  return whole < 100 ? `${whole} s` : `${Math.round(whole / 60)} min`;
 }
 
 /**

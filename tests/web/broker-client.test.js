@@ -21,7 +21,7 @@ const READY = {
  * A broker that gives these answers, one after the other, and keeps what it was asked.
  *
  * @param {import("node:test").TestContext} context
- * @param {{status: number, body?: unknown, headers?: Record<string, string>, after?: Promise<unknown>}[]} answers
+ * @param {{status: number, body?: unknown, text?: string, headers?: Record<string, string>, after?: Promise<unknown>}[]} answers
  * @param {string} [path]  of the broker's root
  */
 async function scripted(context, answers, path = "") {
@@ -37,7 +37,7 @@ async function scripted(context, answers, path = "") {
     const answer = answers.shift() ?? { status: 500 };
     await answer.after;
     response.writeHead(answer.status, { "Content-Type": "application/json", ...answer.headers });
-    response.end(answer.body === undefined ? "" : JSON.stringify(answer.body));
+    response.end(answer.text ?? (answer.body === undefined ? "" : JSON.stringify(answer.body)));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(null)));
   context.after(() => (server.closeAllConnections(), new Promise((resolve) => server.close(() => resolve(null)))));
@@ -237,4 +237,30 @@ test("a refusal for want of identity is told with its status", async (context) =
   await assert.rejects(client.get(ID), { status: 401, message: "This server wants to know who you are." });
   client.accessToken = "pfk_old";
   await assert.rejects(client.get(ID), { status: 401, message: "This API key is not known here." });
+});
+
+test("where it is asked to, it follows events, and asks for the session once they tell that it is settled", async (context) => {
+  const events = 'event: queue\ndata: {"position": 2, "eta_s": null}\n\nevent: state\ndata: {"state": "ready"}\n\n';
+  const { client, asked } = await scripted(context, [
+    { status: 202, body: PENDING },
+    { status: 200, text: events, headers: { "Content-Type": "text/event-stream" } },
+    { status: 200, body: READY },
+  ]);
+  /** @type {(number | undefined)[]} */
+  const places = [];
+  const onProgress = (/** @type {import("../../web/broker-client.js").Session} */ session) => places.push(session.queue?.position);
+  const session = await client.ready(ID, { onProgress, events: true });
+  assert.deepEqual(session.route, ROUTE);
+  assert.deepEqual(places, [undefined, 2]);
+  assert.deepEqual(asked.map(({ call }) => call), [`GET /stream/${ID}`, `GET /stream/${ID}/events`, `GET /stream/${ID}`]);
+});
+
+test("where there are no events it asks as before", async (context) => {
+  const { client, asked } = await scripted(context, [
+    { status: 202, body: PENDING },
+    { status: 404, body: { detail: "Not Found" } },
+    { status: 200, body: READY },
+  ]);
+  assert.deepEqual((await client.ready(ID, { events: true })).route, ROUTE);
+  assert.equal(asked.length, 3);
 });
