@@ -36,7 +36,7 @@ def test_a_session_evolves_as_dataclasses_are_replaced() -> None:
     assert evolved(session, **changes) == replace(session, **changes)  # type: ignore[arg-type]
     assert session == with_ports(make_session())
     with pytest.raises(KeyError):
-        evolved(session, nonsense=1)  # type: ignore[call-arg]
+        evolved(session, nonsense=1)
 
 
 def test_an_end_says_why_and_when() -> None:
