@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.core.intent import stop, stopped
@@ -131,6 +131,7 @@ def test_a_profile_that_stops_nothing_says_so() -> None:
         stop(replace(READY, clocks=replace(CLOCKS, max_stopped_s=0)), "me", NOW, only_settled=True)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([PENDING, READY, STOPPING, STOPPED, RESTARTING, RESTARTED]), st.floats(0, 4000))
 def test_a_stream_is_ready_exactly_while_it_opens_a_connection(session: Session, now: float) -> None:
     state = stream_state(session, GRANT, now)

@@ -4,7 +4,7 @@ import re
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.core.nimble_ids import digest_id, launch_profile_id, session_id_of, short_id, streaming_image_id
@@ -13,6 +13,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,22}", re.ASCII)
 IDS = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,62}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(st.uuids())
 def test_a_short_id_is_another_writing_of_the_long_one(uuid: UUID) -> None:
     short = short_id(str(uuid))
@@ -20,6 +21,7 @@ def test_a_short_id_is_another_writing_of_the_long_one(uuid: UUID) -> None:
     assert session_id_of(short) == str(uuid)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30) | st.from_regex(r"[A-Za-z0-9_-]{22}", fullmatch=True))
 def test_any_text_is_a_short_id_or_none(text: str) -> None:
     session_id = session_id_of(text)
@@ -49,6 +51,7 @@ def test_versions_that_only_look_alike_are_two_images() -> None:
     assert streaming_image_id("a", "1.0.0-b.c") != streaming_image_id("a", "1.0.0-b-c")
 
 
+@settings(deadline=None)
 @given(IDS, IDS, IDS, IDS)
 def test_different_pairs_have_different_ids(application: str, profile: str, other: str, another: str) -> None:
     first, second = launch_profile_id(application, profile), launch_profile_id(other, another)
@@ -56,6 +59,7 @@ def test_different_pairs_have_different_ids(application: str, profile: str, othe
     assert (first == second) is ((application, profile) == (other, another))
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(), min_size=1, max_size=4))
 def test_a_digest_tells_its_parts_apart(parts: list[str], others: list[str]) -> None:
     assert (digest_id(*parts) == digest_id(*others)) is (parts == others)

@@ -247,6 +247,7 @@ def test_the_query_is_ordered_by_its_raw_pairs() -> None:
     assert canonical_query("") == ""
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80), st.text(max_size=80))
 def test_any_head_is_judged(authorization: str, date: str, target: str) -> None:
     headers = CIMultiDict({"Host": "h", "Authorization": authorization, "X-Amz-Date": date})

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 from bisect import insort
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.api.nimble.paging import _check, page
@@ -19,6 +19,7 @@ def itself(entry: Entry) -> Entry:
     return entry
 
 
+@settings(deadline=None)
 @given(st.sets(KEYS, max_size=12), st.sets(KEYS, max_size=6), st.integers(1, 4))
 def test_every_entry_that_stays_comes_exactly_once_whatever_is_added(
     first: set[Entry], added: set[Entry], size: int
@@ -38,12 +39,14 @@ def test_every_entry_that_stays_comes_exactly_once_whatever_is_added(
     assert seen == sorted(seen)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_a_made_up_token_is_refused(token: str) -> None:
     with pytest.raises(Invalid):
         page([], itself, of="x", token=token)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=5), st.text(max_size=5))
 def test_a_token_is_good_for_its_own_list_alone(one: str, other: str) -> None:
     _, token = page([(1.0, "a"), (2.0, "b")], itself, of=one, token=None, size=1)

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.api.nimble.paths import Handler, Operation, Operations
@@ -30,6 +30,7 @@ OPERATIONS = Operations(
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
+@settings(deadline=None)
 @given(NAMES, NAMES)
 def test_each_segment_is_decoded_once_on_its_own(studio: str, session: str) -> None:
     path = f"/v/studios/{quote(studio, safe='')}/sessions/{quote(session, safe='')}"
@@ -62,6 +63,7 @@ def test_a_name_that_is_empty_or_no_text_is_refused(path: str) -> None:
         OPERATIONS.find("GET", path)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["GET", "POST", "x"]), st.text(max_size=60))
 def test_any_path_is_judged(method: str, path: str) -> None:
     for target in (path, f"/v/studios/{path}/sessions"):
