@@ -184,9 +184,12 @@ def _around(column: int, row: int, reach: int, width: int, height: int) -> tuple
 
 def _nearest(selection: vtkSelection, actors: SceneActors) -> str | None:
     """The prim of the selected element."""
+    found = None
     for number in range(selection.GetNumberOfNodes()):
         node = selection.GetNode(number)
-        elements = node.GetSelectionList()
-        if elements.GetNumberOfTuples():
-            return actors.prim_of(node.GetProperties().Get(vtkSelectionNode.PROP()), int(elements.GetTuple1(0)))
-    return None
+        elements, properties = node.GetSelectionList(), node.GetProperties()
+        if found is None and elements.GetNumberOfTuples():
+            found = actors.prim_of(properties.Get(vtkSelectionNode.PROP()), int(elements.GetTuple1(0)))
+        # VTK never lets go of what a selection's properties hold, and an actor holds its geometry.
+        properties.Clear()
+    return found
