@@ -76,18 +76,19 @@ def _keys_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
     for part in loc:
         if not (isinstance(part, str) and part in model.model_fields):
             continue
-        inner = _model_in(model.model_fields[part].annotation)
+        inner = model_in(model.model_fields[part].annotation)
         if inner is None:
             return []
         model = inner
     return sorted(model.model_fields)
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def model_in(annotation: object) -> type[BaseModel] | None:
+    """The first model that an annotation speaks of."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        if (found := _model_in(argument)) is not None:
+        if (found := model_in(argument)) is not None:
             return found
     return None
 

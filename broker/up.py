@@ -19,6 +19,7 @@ from broker.audit import log_to
 from broker.catalog_file import SHIPPED, load_catalog
 from broker.configuration import ConfigurationError
 from broker.core.catalog import DEFAULT_PROFILE, Catalog
+from broker.environment import strange_variables
 from broker.identity.access_keys import access_keys
 from broker.identity.identity import Identity
 from broker.identity.networks import Networks
@@ -57,6 +58,8 @@ def run(settings: UpSettings) -> int:
     sockets = _listening(settings)
     try:
         set_up(settings.log_format, settings.log_level)
+        for warning in strange_variables(type(settings), os.environ):
+            logger.warning("environment: %s", warning)
         if settings.audit_log is not None:
             log_to(settings.audit_log)
         return _run(settings, catalog, sockets)
