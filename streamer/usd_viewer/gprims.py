@@ -12,6 +12,8 @@ from streamer.usd_viewer.shapes import Shape, weld
 from streamer.usd_viewer.triangulation import triangulate
 
 MAX_CORNERS = 30_000_000
+_THIN = 0.02
+"""How wide, of its extent, a curve may be to be drawn as a line."""
 _STEPS = 8
 """Line segments per piece of a cubic curve."""
 _MOST_PRIMVARS = 4
@@ -199,6 +201,14 @@ def _implicit(prim: Usd.Prim, time: Usd.TimeCode) -> Shape:
     return _with_colors(makers[str(prim.GetTypeName())](), prim, time)
 
 
+def is_thick(prim: Usd.Prim, shape: Shape, time: Usd.TimeCode) -> bool:
+    """Whether curves or points are so wide that lines and dots are a poor picture of them."""
+    widths = numbers(prim.GetAttribute("widths"), time, 1) if shape.kind is not Kind.SURFACE else np.empty((0, 1))
+    if not len(widths) or not len(shape.points):
+        return False
+    return float(widths.max()) > _THIN * float(np.linalg.norm(np.ptp(shape.points, axis=0)))
+
+
 def _read_points(prim: Usd.Prim, time: Usd.TimeCode) -> Shape:
     points = numbers(UsdGeom.Points(prim).GetPointsAttr(), time, 3)
     each = np.arange(len(points), dtype=np.int32)[:, None]
@@ -214,19 +224,29 @@ def _read_curves(prim: Usd.Prim, time: Usd.TimeCode) -> Shape:
     cubic = curves.GetTypeAttr().Get(time) == UsdGeom.Tokens.cubic
     basis = str(curves.GetBasisAttr().Get(time)) if cubic else "linear"
     closed = curves.GetWrapAttr().Get(time) == UsdGeom.Tokens.periodic
-    lines = [_polyline(curve, basis, closed) for curve in np.split(points, np.cumsum(counts)[:-1]) if len(curve) > 1]
+    colors = display_colors(prim, _curve_domains(counts), time)
+    # What is linear in the points is so in their colours.
+    columns = points if colors is None else np.concatenate([points, colors], axis=1)
+    lines = [_polyline(curve, basis, closed) for curve in np.split(columns, np.cumsum(counts)[:-1]) if len(curve) > 1]
     starts = np.cumsum([0, *(len(line) for line in lines)])
     elements = [
         start + np.stack([np.arange(len(line) - 1), np.arange(1, len(line))], axis=1)
         for start, line in zip(starts, lines, strict=False)
     ]
-    shape = Shape(
+    sampled = np.concatenate([np.empty((0, columns.shape[1])), *lines])
+    return Shape(
         Kind.LINES,
-        np.concatenate([np.empty((0, 3)), *lines]),
+        sampled[:, :3],
         np.concatenate([np.empty((0, 2)), *elements]).astype(np.int32),
         np.empty((0, 3)),
+        colors=None if colors is None else np.clip(sampled[:, 3:], 0.0, 1.0),
     )
-    return _with_colors(shape, prim, time)
+
+
+def _curve_domains(counts: Integers) -> dict[str, Integers]:
+    """The value that each control point takes; of a cubic curve's `varying` values there are fewer."""
+    domains = _point_domains(int(counts.sum()))
+    return domains | {"uniform": np.repeat(np.arange(len(counts), dtype=np.int32), counts)}
 
 
 _CUBICS: dict[str, Doubles] = {
@@ -237,7 +257,7 @@ _CUBICS: dict[str, Doubles] = {
 
 
 def _polyline(curve: Doubles, basis: str, closed: bool) -> Doubles:
-    """Points along one curve; cubic pieces are sampled."""
+    """Rows along one curve, positions and whatever else comes with them; cubic pieces are sampled."""
     matrix = _CUBICS.get(basis)
     if matrix is None or len(curve) < 4:
         return np.concatenate([curve, curve[:1]]) if closed else curve
@@ -247,7 +267,7 @@ def _polyline(curve: Doubles, basis: str, closed: bool) -> Doubles:
     pieces = np.stack([curve[at : at + 4] for at in range(0, len(curve) - 3, step)])
     t = np.arange(_STEPS) / _STEPS
     powers = np.stack([t**0, t, t**2, t**3], axis=1)
-    sampled = (powers @ matrix @ pieces).reshape(-1, 3)
+    sampled = (powers @ matrix @ pieces).reshape(-1, curve.shape[1])
     last: Doubles = np.ones(4) @ matrix @ pieces[-1]
     return np.concatenate([sampled, last[None]])
 

@@ -195,7 +195,7 @@ def _light(light: Light) -> str:
     if light.kind is LightKind.DISTANT:
         text = f"    vec3 l = -{toward};\n    float reach = 1.0;\n"
     else:
-        nearest = _number(max(light.radius**2, 1e-12))
+        nearest = _number(max(light.radius * light.radius, 1e-12))
         text = f"    vec3 apart = {at} - placeW;\n    float apart2 = max(dot(apart, apart), {nearest});\n"
         text += "    vec3 l = normalize(apart);\n    float reach = 1.0 / apart2;\n"
     if light.kind is LightKind.PANEL:

@@ -32,8 +32,9 @@ class Renderer:
     """One off-screen window. Everything happens in the thread that made it. NoGraphics without OpenGL."""
 
     def __init__(self) -> None:
-        require_egl()
+        device = require_egl()
         self._window = vtkEGLRenderWindow()
+        self._window.SetDeviceIndex(device)
         self._window.SetOffScreenRendering(True)
         self._window.SwapBuffersOff()
         self._window.SetMultiSamples(0)

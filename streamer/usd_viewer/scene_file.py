@@ -34,7 +34,7 @@ from streamer.usd_viewer.scene import (
 T = TypeVar("T", bound=np.generic)
 
 MAX_LIGHTS = 8
-MAX_COPIED = 8_000_000
+MAX_COPIED = 16_000_000
 """Points or elements of what stands many times over."""
 _HEAD = "head"
 _PATHS = "paths"

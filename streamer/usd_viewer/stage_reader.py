@@ -10,7 +10,7 @@ from streamer.usd_viewer.animation import Frames, MovingPrims, both_shown, defor
 from streamer.usd_viewer.batching import Placement, bounds_of, gather, outline_of
 from streamer.usd_viewer.camera import Bounds
 from streamer.usd_viewer.draw_modes import stand_ins
-from streamer.usd_viewer.gprims import BadGeometry, read_gprim
+from streamer.usd_viewer.gprims import BadGeometry, is_thick, read_gprim
 from streamer.usd_viewer.instancing import MAX_NESTING, Standing, read_instances, within
 from streamer.usd_viewer.lights import LightReader
 from streamer.usd_viewer.materials import UNBOUND, Material, bound_material, read_material
@@ -144,6 +144,8 @@ class StageReader:
             if shape is None:
                 self._omissions.add(f"prims of type {prim.GetTypeName()}", prim)
             elif len(shape.elements):
+                if is_thick(prim, shape, self._time):
+                    self._omissions.add("thick curves and points, drawn as thin lines and dots", prim)
                 self._place(prim, shape, self._parts(prim, shape), standing)
 
     def _shape(self, prim: Usd.Prim) -> Shape | None:

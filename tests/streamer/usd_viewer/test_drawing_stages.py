@@ -279,3 +279,50 @@ def test_cards_placed_by_their_textures_are_told(tmp_path: Path) -> None:
 
 def test_from_the_front_is_from_z() -> None:
     assert FRONT.backward == pytest.approx((0.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("kind", ["linear", "cubic"])
+@pytest.mark.parametrize(
+    ("interpolation", "values", "expected"),
+    [
+        ("vertex", "(1, 0, 0), (1, 0, 0), (1, 0, 0), (0, 0, 1), (0, 0, 1), (0, 0, 1)", ["red", "blue"]),
+        ("constant", "(1, 0, 0)", ["red", "red"]),
+    ],
+)
+def test_curves_have_their_points_colours(
+    renderer: Renderer, tmp_path: Path, kind: str, interpolation: str, values: str, expected: list[str]
+) -> None:
+    curve = f"""
+def BasisCurves "Curve"
+{{
+    uniform token type = "{kind}"
+    uniform token basis = "catmullRom"
+    point3f[] points = [(-3, 0, 0), (-2, 0, 0), (-1, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0)]
+    int[] curveVertexCounts = [6]
+    color3f[] primvars:displayColor = [{values}] ( interpolation = "{interpolation}" )
+}}
+"""
+    scene = scene_of(tmp_path, curve)
+    image = drawn(renderer, scene).astype(int)
+    seen = []
+    for half in (image[:, :60], image[:, 100:]):
+        red = ((half[..., 0] - half[..., 2]) > 90).any()
+        seen.append("red" if red else "blue")
+    assert seen == expected
+    assert scene.omissions == ()
+
+
+def test_each_curve_may_have_a_colour(tmp_path: Path) -> None:
+    two = """
+def BasisCurves "Two"
+{
+    uniform token type = "linear"
+    point3f[] points = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0), (2, 1, 0)]
+    int[] curveVertexCounts = [2, 3]
+    float[] widths = [0.1]
+    color3f[] primvars:displayColor = [(1, 0, 0), (0, 0, 1)] ( interpolation = "uniform" )
+}
+"""
+    scene = scene_of(tmp_path, two)
+    assert scene.batches[0].colors[:, :3].tolist() == [[255, 0, 0]] * 2 + [[0, 0, 255]] * 3
+    assert scene.omissions == ("thick curves and points, drawn as thin lines and dots: /World/Two",)
