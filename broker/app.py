@@ -33,6 +33,7 @@ from broker.api.token import TokenApi
 from broker.api.web import WebFiles
 from broker.core.catalog import Catalog
 from broker.core.principal import ITSELF
+from broker.core.request import Quotas
 from broker.errors import NotFound, StoreUnavailable
 from broker.events import Events
 from broker.identity.access_keys import access_keys
@@ -42,7 +43,7 @@ from broker.live_catalog import LiveCatalog
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
-from broker.sessions import Quotas, Sessions
+from broker.sessions import Sessions
 from broker.settings import BrokerSettings
 from broker.stores.base import Store
 from broker.stores.catalog import CatalogStore, MemoryCatalogStore

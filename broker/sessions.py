@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import hashlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from operator import attrgetter
 from uuid import uuid4
 
 from broker.core import intent
@@ -21,6 +20,7 @@ from broker.core.ledger import ALL_SESSIONS, lingering, queue_pool, share_pool
 from broker.core.placement import placed_or_waiting
 from broker.core.principal import Principal
 from broker.core.queue import Place
+from broker.core.request import CreateRequest, Quotas, digest
 from broker.core.session import EndReason, Handled, Session, State, ended, evolved
 from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, QuotaExceeded, StoreUnavailable
 from broker.stores.base import PoolFull, Store, WriteRace
@@ -31,28 +31,10 @@ from signaling.table import RouteTable
 logger = logging.getLogger(__name__)
 
 _WRITE_ATTEMPTS = 32
+_AGE = attrgetter("created_at", "id")
 
 _Revision = Callable[[Session, float], Awaitable[tuple[Session, Mapping[str, int]]]]
 """From a session and the time to what it is to be, and the bounds under which that may be written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quotas:
-    """How many sessions that have not ended each owner may have, and all together; None is no bound.
-
-    Without identity an owner is told by address.
-    """
-
-    per_owner: int | None = None
-    total: int | None = None
-    exempt_admins: bool = False
-
-    def bounds(self, share: str, *, by: Principal) -> dict[str, int]:
-        """What a new session of this share, made by this principal, has to keep to."""
-        if self.exempt_admins and by.is_admin:
-            return {}
-        most = {share_pool(share): self.per_owner, ALL_SESSIONS: self.total}
-        return {pool: bound for pool, bound in most.items() if bound is not None}
 
 
 _UNBOUNDED = Quotas()
@@ -106,8 +88,7 @@ class Sessions:
         owner = by.name if owner is None else owner
         if owner != by.name and not by.is_admin:
             raise Forbidden
-        key = None if idempotency_key is None else _idempotency_claim(by.name, idempotency_key)
-        request = _Request(resolved, dict(arguments), by, owner, key, dict(labels or {}), admission)
+        request = CreateRequest(resolved, dict(arguments), by, owner, idempotency_key, dict(labels or {}), admission)
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._made_before(request)
             if session is None:
@@ -130,9 +111,12 @@ class Sessions:
 
     async def list(self, *, by: Principal, ended_too: bool = False) -> builtins.list[Session]:
         """The sessions that this principal may see, oldest first; those that have not ended, unless asked for."""
-        stored = (await self._store.sessions()).values()
-        live = [session for session in stored if ended_too or session.state is not State.ENDED]
-        return sorted(filter(lambda session: by.may_touch(session.owner), live), key=_by_age)
+        found = [*(await self._store.sessions()).values()]
+        if not ended_too:
+            found = [session for session in found if session.state is not State.ENDED]
+        if not by.is_admin:
+            found = [session for session in found if by.may_touch(session.owner)]
+        return sorted(found, key=_AGE)
 
     async def end(
         self, session_id: str, *, by: Principal, idempotency_key: str | None = None, only_settled: bool = False
@@ -250,7 +234,7 @@ class Sessions:
         *,
         ended_too: bool = False,
     ) -> Session:
-        request = None if idempotency_key is None else Handled(_digest(by.name, idempotency_key), asked)
+        request = None if idempotency_key is None else Handled(digest(by.name, idempotency_key), asked)
         for _ in range(_WRITE_ATTEMPTS):
             session = await self._touched(session_id, by)
             if request is not None and intent.was_handled(session, request):
@@ -294,42 +278,21 @@ class Sessions:
             raise Forbidden
         return session
 
-    async def _made_before(self, request: _Request) -> Session | None:
-        if request.idempotency is None:
+    async def _made_before(self, request: CreateRequest) -> Session | None:
+        claim = request.claim
+        if claim is None:
             return None
-        maker = (await self._store.ledger()).owner(request.idempotency)
+        maker = (await self._store.ledger()).owner(claim)
         session = await self._store.read(maker) if maker is not None else None
         if session is not None and not request.asks_for(session):
             raise Conflict("This Idempotency-Key was used for another request. Take a new one.")
         return session
 
-    async def _draft(self, request: _Request, now: float) -> tuple[Session, dict[str, int]]:
+    async def _draft(self, request: CreateRequest, now: float) -> tuple[Session, dict[str, int]]:
         """A session with slot and ports, or one that waits for them, and the bounds under which it may be made."""
-        profile = request.resolved.profile
-        draft = Session(
-            id=str(uuid4()),
-            application=request.resolved.application.id,
-            version=request.resolved.version.version,
-            profile=profile.id,
-            arguments=request.arguments,
-            owner=request.owner,
-            share=request.share,
-            created_by=request.by.name,
-            updated_by=request.by.name,
-            labels=request.labels,
-            created_at=now,
-            updated_at=now,
-            pending_since=now,
-            clocks=profile.clocks,
-            slot=None,
-            backend_secret=self._new_secret(),
-            signaling=profile.signaling,
-            admission=request.admission or profile.admission,
-            allowed_origins=self._allowed_origins,
-            idempotency=request.idempotency,
-        )
+        draft = request.draft(str(uuid4()), self._new_secret(), self._allowed_origins, now)
         relays, ledger = await self._routes.relays(), await self._store.ledger()
-        session, bounds = placed_or_waiting(draft, profile, relays, ledger, now)
+        session, bounds = placed_or_waiting(draft, request.resolved.profile, relays, ledger, now)
         return session, self._quotas.bounds(session.share, by=request.by) | bounds
 
     async def _settled(self, session: Session, wait_s: float) -> Session:
@@ -343,39 +306,3 @@ class Sessions:
                     if session.state is not State.PENDING:
                         break
         return session
-
-
-def _by_age(session: Session) -> tuple[float, str]:
-    return session.created_at, session.id
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    resolved: Resolved
-    arguments: dict[str, str]
-    by: Principal
-    owner: str
-    idempotency: str | None
-    labels: dict[str, str] = field(default_factory=dict)
-    admission: Admission | None = None
-
-    @property
-    def share(self) -> str:
-        """What fairness and quotas count the session under: what is made for another counts for that one."""
-        return self.by.share if self.owner == self.by.name else self.owner
-
-    def asks_for(self, session: Session) -> bool:
-        """Whether this request is the one that made the session."""
-        names = (self.resolved.application.id, self.resolved.version.version, self.resolved.profile.id, self.owner)
-        made = (session.application, session.version, session.profile, session.owner)
-        return (*names, self.arguments) == (*made, dict(session.arguments))
-
-
-def _idempotency_claim(caller: str, key: str) -> str:
-    """Scoped by principal and operation."""
-    return f"idempotency/create/{_digest(caller, key)}"
-
-
-def _digest(caller: str, key: str) -> str:
-    """Hashed, so that a caller's text of any length and form is one short key."""
-    return hashlib.sha256(f"{len(caller)}/{caller}/{key}".encode()).hexdigest()

@@ -6,9 +6,10 @@ import pytest
 
 from broker.core.catalog import Catalog
 from broker.core.queue import Place
+from broker.core.request import Quotas
 from broker.core.session import EndReason, Phase, RelayPorts, Session, State, ended
 from broker.errors import Conflict, Forbidden, NoCapacity, NotFound, QuotaExceeded, StoreUnavailable
-from broker.sessions import Quotas, Sessions
+from broker.sessions import Sessions
 from broker.stores.base import WriteRace
 from broker.stores.memory import MemoryStore
 from broker.waiting_room import WaitingRoom
