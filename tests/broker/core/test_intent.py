@@ -119,3 +119,16 @@ def test_only_the_latest_requests_are_remembered() -> None:
         session = with_handled(session, Handled(str(number), ""))
     assert len(session.handled) == HANDLED_MOST
     assert not was_handled(session, Handled("0", "")) and was_handled(session, Handled("1", ""))
+
+
+def test_who_is_strict_stops_only_what_is_ready_and_starts_only_what_is_stopped() -> None:
+    with pytest.raises(Conflict, match="in progress"):
+        stop(make_session(), "me", 2000.0, only_settled=True)
+    with pytest.raises(Conflict, match="stopped already"):
+        stop(at_rest(), "me", 2000.0, only_settled=True)
+    with pytest.raises(Conflict, match="in progress"):
+        start(make_session(), "me", 2000.0, secret="new", only_settled=True)
+    with pytest.raises(Conflict, match="runs already"):
+        start(ready_session(), "me", 2000.0, secret="new", only_settled=True)
+    assert stop(ready_session(), "me", 2000.0, only_settled=True).state is State.STOPPED
+    assert start(ready_session(), "me", 2000.0, secret="new", only_settled=False) == ready_session()

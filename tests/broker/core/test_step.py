@@ -316,3 +316,29 @@ def test_ports_chosen_are_not_among_those_claimed() -> None:
     claims = {key: Claim("another") for key in port_claims(first.ports)}
     second, _ = step(make_session(), make_facts(claims=claims), 1001.0)
     assert second.ports is not None and second.ports != first.ports
+
+
+def test_the_longest_length_stops_where_the_profile_says_so_and_gives_all_back() -> None:
+    clocks = replace(CLOCKS, max_length_s=60.0, at_max_length="stop")
+    session = replace(ready_session(), clocks=clocks, expires_at=1070.0)
+    facts = facts_of_ready(session, signaling_open=1)
+    stopped, commands = step(session, facts, 1070.0)
+    assert (stopped.state, stopped.stopped_by, stopped.end_reason) == (State.STOPPED, "pixelferry", None)
+    assert commands == (Withdraw(session.id), Release(SLOT))
+    released, commands = step(stopped, make_facts(slot_released=True), 1071.0)
+    assert (released.is_settled, released.message, commands) == (True, "Session is stopped", ())
+
+
+def test_the_alarm_is_warned_of_once_and_the_warning_taken_back_when_it_moves_away() -> None:
+    session = replace(ready_session(), clocks=replace(CLOCKS, idle_s=60.0))
+    facts = facts_of_ready(session, signaling_open=1)
+
+    def heard(at: float) -> Facts:
+        return replace(facts, backend=replace(claimed_backend(), activity=Activity(at)))
+
+    watched, _ = step(session, heard(1020.0), 1020.0)
+    warned, _ = step(watched, heard(1020.0), 1065.0)
+    assert warned.warning is not None and (warned.warning.reason, warned.warning.at) == (EndReason.IDLE, 1080.0)
+    assert step(warned, heard(1020.0), 1070.0)[0] == warned
+    calm, _ = step(warned, heard(1071.0), 1071.0)
+    assert (calm.warning, calm.last_input_at) == (None, 1071.0)
