@@ -38,7 +38,7 @@ class DocsApi:
         self._catalog = catalog
         self._identity = identity
         self._published: Mapping[str, Published] = {}
-        self._documents: Mapping[str, JsonObject] = {}
+        self._documents: dict[str, JsonObject] = {}
         self._page = (_ASSETS / _PAGE).read_text()
         self._files = {file.name: file for file in sorted(_ASSETS.iterdir()) if file.suffix in _TYPES}
 
@@ -57,7 +57,6 @@ class DocsApi:
     def publish(self, routes: Iterable[web.AbstractRoute]) -> None:
         """Take over the described ones of these routes: to be called once they are all there."""
         self._published = published(endpoints_of(routes), version("pixelferry"), identity=self._identity)
-        self._documents = {base: document_of(one.api) for base, one in self._published.items()}
 
     async def document(self, base: str, request: web.Request) -> web.Response:
         """The OpenAPI document, its paths as the caller reaches them."""
@@ -65,7 +64,7 @@ class DocsApi:
         meant = base or self._base_taken_off(request, prefix)
         told = self._published[meant]
         bases = [(base, told.served), ("", told.plain)] if base else [("", told.served)]
-        document = placed(self._documents[meant], prefix, bases=bases)
+        document = placed(self._document_of(meant), prefix, bases=bases)
         if meant == STREAMING:
             fit_to_catalog(document, self._catalog())
         return json_answer(document)
@@ -85,6 +84,12 @@ class DocsApi:
         if file is None:
             raise web.HTTPNotFound
         return web.FileResponse(file, headers={"Content-Type": _TYPES[file.suffix], "Cache-Control": "no-cache"})
+
+    def _document_of(self, base: str) -> JsonObject:
+        """Made when it is first asked for: most processes never are."""
+        if base not in self._documents:
+            self._documents[base] = document_of(self._published[base].api)
+        return self._documents[base]
 
     def _base_taken_off(self, request: web.Request, prefix: str) -> str:
         """Which API is meant at the root: that one whose base a proxy took off the path. Raises NotFound."""

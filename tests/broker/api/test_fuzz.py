@@ -30,7 +30,7 @@ QUERY = st.dictionaries(
     st.text(max_size=30) | st.integers().map(str) | st.datetimes().map(lambda at: at.isoformat() + "Z"),
     max_size=4,
 )
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def fuzzed(request: Callable[[Served], Awaitable[Answer]]) -> None:
