@@ -124,10 +124,11 @@ def measure(ferry: Ferry, chromium: Chromium, application: str, width: int, heig
     while tab.page.title() != "measuring":
         tab.page.wait_for_timeout(50)
     backend, relay = ferry.backends()[0].process, psutil.Process(ferry.process.pid)
-    before = [seconds_of(process) for process in (backend, relay)]
+    before = [seconds_of(backend, family=True), seconds_of(relay)]
     while tab.page.title() != "measured":
         tab.page.wait_for_timeout(100)
-    cpu = [100 * (seconds_of(each) - was) / WATCHED_S for each, was in zip((backend, relay), before, strict=True)]
+    after = [seconds_of(backend, family=True), seconds_of(relay)]
+    cpu = [100 * (now - was) / WATCHED_S for now, was in zip(after, before, strict=True)]
     found = tab.page.evaluate("() => globalThis.measured")
     tab.page.close()
     name = f"photon   {application:12} {found['size'][0]}x{found['size'][1]}"
@@ -141,10 +142,10 @@ def measure(ferry: Ferry, chromium: Chromium, application: str, width: int, heig
     tell_of_frames(name, {frame["rtp"]: frame for frame in found["drawn"]}, seen, found["sent"])
 
 
-def seconds_of(process: psutil.Process) -> float:
-    """CPU time of a process and of those it started, which the USD viewer's loader is among."""
-    family = [process, *process.children(recursive=True)]
-    return sum(sum(member.cpu_times()[:2]) for member in family)
+def seconds_of(process: psutil.Process, *, family: bool = False) -> float:
+    """CPU time of a process, and of those it started, which the USD viewer's loader is among."""
+    members = [process, *(process.children(recursive=True) if family else ())]
+    return sum(sum(member.cpu_times()[:2]) for member in members)
 
 
 def tell_of_frames(name: str, drawn: dict[int, Drawn], seen: list[Seen], sent: list[float]) -> None:

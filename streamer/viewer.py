@@ -217,9 +217,10 @@ class Viewer:
             await self.close(MEDIA_LOST)
 
     async def _follow_track(self) -> None:
-        """A track that ends before its viewer does was ended by an encoder's failure, which aiortc logs."""
+        """A track that ends before its viewer and its transport was ended by an encoder's failure, which is logged."""
         if not self._ended and self._peer.connectionState == "connected":
-            alive = any(agent._nominated for agent in ice_agents(self._peer))
+            closed = any(each.receiver.transport.state != "connected" for each in self._peer.getTransceivers())
+            alive = not closed and any(agent._nominated for agent in ice_agents(self._peer))
             await self.close(backend_failed("The picture could not be encoded.") if alive else MEDIA_LOST)
 
     async def _give_up_in_time(self) -> None:
