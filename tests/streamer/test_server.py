@@ -481,13 +481,17 @@ async def test_bye_and_a_dropped_connection_end_the_viewer(open_server: OpenServ
         await until(lambda: server.viewers == 0)
 
 
-async def test_client_that_closes_its_media_ends_the_viewer(open_server: OpenServer) -> None:
+async def test_client_that_closes_its_media_ends_the_viewer_and_no_encoder_is_blamed(
+    open_server: OpenServer, caplog: pytest.LogCaptureFixture
+) -> None:
     server = await open_server(TestPattern())
     await claim(server)
-    async with watching(server) as client:
-        await client.frame()
-        await client.peer.close()
-        assert await close_code(client.socket) == 1011
+    with caplog.at_level(logging.INFO, "streamer.viewer"):
+        async with watching(server) as client:
+            await client.frame()
+            await client.peer.close()
+            assert await close_code(client.socket) == 1011
+        await until(lambda: "a viewer left: The media connection was lost." in caplog.text)
 
 
 async def test_lost_consent_ends_the_viewer(open_server: OpenServer, monkeypatch: pytest.MonkeyPatch) -> None:
