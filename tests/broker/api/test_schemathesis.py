@@ -86,5 +86,5 @@ async def try_out(base: str, folder: Path, *, max_examples: int) -> None:
 @pytest.mark.timeout(600)
 async def test_no_request_is_answered_outside_the_documents_nor_leaves_anything_behind(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(try_out("/streaming", tmp_path, max_examples=245))
-        group.create_task(try_out("/applications", tmp_path, max_examples=120))
+        group.create_task(try_out("/streaming", tmp_path, max_examples=310))
+        group.create_task(try_out("/applications", tmp_path, max_examples=150))
