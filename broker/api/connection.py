@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 
 from aiohttp import web
@@ -13,9 +14,13 @@ from broker.api.answers import UNEXPECTED, refusal
 
 logger = logging.getLogger(__name__)
 
+_QUOTED = re.compile(r":? b(ytearray\(b)?['\"]")
+
 
 class Connection(web.RequestHandler):
-    """From the first byte of a request's head to its last no more than `head_s` pass, or the connection is closed.
+    """From a request's first byte, or the connection's begin, to the end of the head no more than `head_s` pass.
+
+    Else the connection is closed: who says nothing holds a descriptor, and there are only so many.
 
     The time of the body is its reader's affair, that between two requests the server's `keepalive_timeout`.
     """
@@ -32,10 +37,15 @@ class Connection(web.RequestHandler):
         self._head_timer: asyncio.TimerHandle | None = None
         self._serving = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The first head is awaited from now on."""
+        super().connection_made(transport)
+        self._start_timer()
+
     def data_received(self, data: bytes) -> None:
         """More bytes of a head, or of a body that its handler reads."""
         if data and not self._serving and self._head_timer is None:
-            self._head_timer = asyncio.get_running_loop().call_later(self._head_s, self.force_close)
+            self._start_timer()
         super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -47,6 +57,9 @@ class Connection(web.RequestHandler):
         """A head is complete and its request is being answered, or that is done."""
         self._serving = serves
         self._stop_timer()
+
+    def _start_timer(self) -> None:
+        self._head_timer = asyncio.get_running_loop().call_later(self._head_s, self.force_close)
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -95,5 +108,6 @@ def connections_of(server: web.Server, *, head_s: float, keepalive_s: float) -> 
 
 
 def _first_line(message: str | None) -> str:
-    """What the parser says, without the bytes that it quotes below."""
-    return (message or "bad request").partition("\n")[0].strip().rstrip(":.")
+    """What the parser says, without the bytes that it quotes behind it or below."""
+    said = (message or "bad request").partition("\n")[0]
+    return _QUOTED.split(said, maxsplit=1)[0].strip().rstrip(":.")

@@ -55,7 +55,14 @@ async def test_what_is_no_http_is_told_so_as_json_and_fills_no_log(
     assert b"python" not in head.lower()
     assert set(json.loads(body)) == {"detail"}
     assert data[:20] not in body
+    assert b"aaaa" not in body
     assert not caplog.records
+
+
+async def test_who_says_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.app._HEAD_S", 0.2)
+    async with serving() as served:
+        assert await closed_after(served) == b""
 
 
 async def test_a_head_that_does_not_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
