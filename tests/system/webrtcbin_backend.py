@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 
-sys.path.append(sys.argv[1])
+sys.path.insert(0, sys.argv[1])
 
 import gi
 
