@@ -6,6 +6,7 @@ docs/operations.md lists them; a test compares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -43,6 +44,14 @@ class RelayState(StrEnum):
 
     SERVING = "serving"
     DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """The series of one route and method: answers counted by class of status, and the route's times."""
+
+    counts: Sequence[Counter]
+    seconds: Histogram
 
 
 class Metrics:
@@ -102,7 +111,7 @@ class Metrics:
             registry=registry,
         )
         self._profiles: set[str] = set()
-        self._known: set[tuple[str, str]] = set()
+        self._known: dict[tuple[str, str], _Answered] = {}
         for reason in EndReason:
             self._ended.labels(reason.value)
         for trouble in Trouble:
@@ -115,19 +124,16 @@ class Metrics:
         """Let these routes, each with its method, be counted by name; all others count as one."""
         others = ((route, OTHER_METHOD) for route in (UNKNOWN_ROUTE, PAGE_ROUTE))
         for route, method in (*routes, *others):
-            self._known.add((route, method))
-            self._answer_s.labels(route)
-            for status in _STATUS_CLASSES:
-                self._requests.labels(route, method, status)
+            counts = [self._requests.labels(route, method, status) for status in _STATUS_CLASSES]
+            self._known[route, method] = _Answered(counts, self._answer_s.labels(route))
 
     def request_answered(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """A request was answered; `seconds` is None for a stream of events."""
-        if (route, method) not in self._known:
-            method = OTHER_METHOD
-            route = route if (route, method) in self._known else UNKNOWN_ROUTE
-        self._requests.labels(route, method, f"{min(max(status // 100, 2), 5)}xx").inc()
+        known = self._known
+        answered = known.get((route, method)) or known.get((route, OTHER_METHOD)) or known[UNKNOWN_ROUTE, OTHER_METHOD]
+        answered.counts[min(max(status // 100, 2), 5) - 2].inc()
         if seconds is not None:
-            self._answer_s.labels(route).observe(seconds)
+            answered.seconds.observe(seconds)
 
     def session_written(self, before: Session | None, after: Session) -> None:
         """Count what a write did: as `Store.listen` wants it."""

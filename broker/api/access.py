@@ -11,10 +11,13 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::([0-9]{1,5}))?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_REMEMBERED = 256
+"""Requests name the same few hosts and addresses again and again; so many of them are not parsed anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,18 @@ class Authority:
     name: str
     port: int | None
 
-    @classmethod
-    def parse(cls, text: str) -> Authority | None:
+    @staticmethod
+    def parse(text: str) -> Authority | None:
         """Read a Host header, or what follows an origin's scheme; None where it is neither."""
-        match = _AUTHORITY.fullmatch(text.lower())
-        if match is None:
-            return None
-        return cls(plain_name(match[1] or match[2]), None if match[3] is None else int(match[3]))
+        return _parsed(text)
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(text: str) -> Authority | None:
+    match = _AUTHORITY.fullmatch(text.lower())
+    if match is None:
+        return None
+    return Authority(plain_name(match[1] or match[2]), None if match[3] is None else int(match[3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ class Access:
         return (theirs.name, theirs.port or default) == (ours.name, ours.port or default)
 
 
+@lru_cache(_REMEMBERED)
 def plain_name(name: str) -> str:
     """A name in the one way that it is compared: an address without zone, IPv4 as IPv4."""
     try:

@@ -23,14 +23,14 @@ from broker.errors import (
 )
 from signaling.routes import Json
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 UNEXPECTED = "An unexpected error occurred. Please try again later."
 
 
 def json_answer(body: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON answer that no cache keeps."""
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    headers = {"Cache-Control": "no-store", **(headers or {})}
-    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+    headers = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-store", **(headers or {})}
+    return web.Response(body=_ENCODER.encode(body).encode(), status=status, headers=headers)
 
 
 def refusal(status: int, detail: Json, *, retry_after_s: float | None = None) -> web.Response:

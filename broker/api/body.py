@@ -59,7 +59,7 @@ def _too_large(actual: int) -> web.HTTPException:
 
 def _parse(content: bytes) -> object:
     try:
-        value: object = json.loads(content.decode(), parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
+        value: object = _DECODER.decode(content.decode())
         if _SURROGATE.search(content) is not None:
             json.dumps(value, ensure_ascii=False).encode()
         return value
@@ -84,6 +84,9 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(table) < len(pairs):
         raise ValueError("a key stands twice in one object")
     return table
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_no_key_twice)
 
 
 def parsed(model: type[Model], value: object, place: str) -> Model:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from broker.identity.networks import Networks
 from broker.settings import RoutesShape
 
 DOCUMENTED_MOUNT = "/stream"
@@ -34,7 +34,7 @@ class Dialects:
 
     def __init__(self, shape: RoutesShape, trusted_proxies: Sequence[str]) -> None:
         self._shape = shape
-        self._trusted = [ipaddress.ip_network(network) for network in trusted_proxies]
+        self._trusted = Networks(trusted_proxies)
 
     def of(self, request: web.Request, mount: str) -> Dialect:
         """The dialect for a request to a mount: by setting, else by the prefix a proxy took off, else by the mount."""
@@ -45,16 +45,11 @@ class Dialects:
 
     def prefix_of(self, request: web.Request) -> str:
         """What a trusted proxy took off before the path; nothing without one."""
-        return _prefix(request) if self._comes_from_proxy(request) else ""
+        prefix = _prefix(request)
+        return prefix if prefix and self._comes_from_proxy(request) else ""
 
     def _comes_from_proxy(self, request: web.Request) -> bool:
-        peer = request.get_extra_info("peername", ("",))[0]
-        try:
-            address = ipaddress.ip_address(str(peer).partition("%")[0])
-        except ValueError:
-            return False
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self._trusted)
+        return str(request.get_extra_info("peername", ("",))[0]) in self._trusted
 
 
 def _prefix(request: web.Request) -> str:

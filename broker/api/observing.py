@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterable, Iterator
-from uuid import uuid4
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -41,24 +41,24 @@ class Observer:
         @web.middleware
         async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             began = time.monotonic()
-            asked = Asked(uuid4().hex[:16], self._source(request))
+            asked = Asked(secrets.token_hex(8), self._source(request))
             token = ASKED.set(asked)
+            route = self._route(request)
             try:
                 response = await handler(request)
-                self._audit(request, response.status)
+                self._audit(request, route, response.status)
             finally:
                 ASKED.reset(token)
             streamed = response.content_type == _STREAMED
             seconds = None if streamed else time.monotonic() - began
-            self._metrics.request_answered(self._route(request), request.method, response.status, seconds)
+            self._metrics.request_answered(route, request.method, response.status, seconds)
             if not response.prepared:
                 response.headers[REQUEST_ID_HEADER] = asked.request_id
             return response
 
         return observe
 
-    def _audit(self, request: web.Request, status: int) -> None:
-        route = self._route(request)
+    def _audit(self, request: web.Request, route: str, status: int) -> None:
         refused = status >= 400
         if request.method not in _CHANGES or route == UNKNOWN_ROUTE or not (refused or _EDITED in route):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from broker.api.dialect import Dialect
 from broker.core.catalog import Clocks
@@ -11,6 +12,7 @@ from broker.core.queue import Place
 from broker.core.session import Session, State
 from signaling.routes import Json
 
+_CLOCKS = attrgetter(*Clocks.__slots__)
 _CONDITIONS = {State.READY: "ready", State.ENDED: "failed"}
 
 
@@ -44,7 +46,7 @@ def stream_json(session: Session, dialect: Dialect, place: Place | None = None) 
 
 def clocks_json(clocks: Clocks) -> dict[str, Json]:
     """Each clock's setting, as the catalog has it."""
-    return {name: getattr(clocks, name) for name in Clocks.__slots__}
+    return dict(zip(Clocks.__slots__, _CLOCKS(clocks), strict=True))
 
 
 def ended_json(session: Session) -> dict[str, Json]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from uuid import UUID
 
 from broker.core.catalog import Profile
 from broker.core.ledger import (
@@ -56,7 +55,7 @@ def choose_slot(profile: Profile, session_id: str, ledger: Ledger, *, run: int =
     name = session_id[:8] if run == 0 else f"{session_id[:8]}-{run}"
     if ledger.count(slots_pool(profile.provider, profile.id)) >= profile.slots:
         return None
-    start = 0 if profile.slots <= _WALKED_SLOTS else UUID(session_id).int % profile.slots
+    start = 0 if profile.slots <= _WALKED_SLOTS else _number_of(session_id) % profile.slots
     for number in chain(range(start, profile.slots), range(start)):
         if ledger.is_free(slot_claim(profile.provider, profile.id, number)):
             return SlotRef(profile.provider, profile.id, number, f"{profile.id}-{number}-{name}")
@@ -81,13 +80,18 @@ def choose_ports(
         for relay in relays.values()
         if _takes_sessions(relay)
     }
-    seed = UUID(session_id).int + attempt * _STRIDE
+    seed = _number_of(session_id) + attempt * _STRIDE
     for relay_id in sorted((key for key in room if room[key] < 1), key=lambda key: (room[key], key)):
         relay = relays[relay_id]
         pair = _free_pair(relay_id, relay.ports, ledger, seed, avoid)
         if pair is not None:
             return RelayPorts(relay_id, relay.host, *pair)
     return None
+
+
+def _number_of(session_id: str) -> int:
+    """Its UUID as a number."""
+    return int(session_id.replace("-", ""), 16)
 
 
 def _takes_sessions(relay: RelayInfo) -> bool:
@@ -101,6 +105,8 @@ def _free_pair(
     for offset in range(pairs):
         low = ports.lo + 2 * ((seed + offset) % pairs)
         avoided = avoid is not None and (avoid.relay_id, avoid.signaling_port) == (relay_id, low)
-        if not avoided and all(ledger.is_free(port_claim(relay_id, port)) for port in (low, low + 1)):
+        if avoided or not ledger.is_free(port_claim(relay_id, low)):
+            continue
+        if ledger.is_free(port_claim(relay_id, low + 1)):
             return low, low + 1
     return None

@@ -24,7 +24,7 @@ class Networks:
         """Whom a request comes from: the peer, or what the nearest trusted hop says of the one before it."""
         hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
         client = peer
-        while client in self and hops:
+        while hops and client in self:
             hop = hops.pop()
             if not _is_address(hop):
                 break
