@@ -75,4 +75,5 @@ class Forwarder:
             viewers=self._media.viewers,
             first_packet_at=traffic.first_packet_at,
             last_client_packet_at=traffic.last_client_packet_at,
+            last_client_input_at=traffic.last_client_input_at,
         )

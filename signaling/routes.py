@@ -154,8 +154,10 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class RouteReport:
-    """What a relay says of a route. Times: seconds since the epoch; `last_client_packet_at` in steps of 10 s.
+    """What a relay says of a route. Times: seconds since the epoch, of clients in steps of 10 s.
 
+    `last_client_input_at`: when a client last said more than a keep-alive, as far as sizes tell; None where none did,
+    or where the relay does not tell.
     Ports and backend are those of the route as the relay serves it, which may be one that is not wanted any more.
     """
 
@@ -170,6 +172,7 @@ class RouteReport:
     viewers: int = 0
     first_packet_at: float | None = None
     last_client_packet_at: float | None = None
+    last_client_input_at: float | None = None
 
     def is_about(self, route: Route) -> bool:
         """Whether it was said of this very route, not of an earlier one of its session."""
@@ -190,6 +193,7 @@ class RouteReport:
             "viewers": self.viewers,
             "first_packet_at": self.first_packet_at,
             "last_client_packet_at": self.last_client_packet_at,
+            "last_client_input_at": self.last_client_input_at,
         }
 
     @classmethod
@@ -208,6 +212,7 @@ class RouteReport:
             viewers=fields.integer("viewers"),
             first_packet_at=fields.time("first_packet_at"),
             last_client_packet_at=fields.time("last_client_packet_at"),
+            last_client_input_at=fields.optional_time("last_client_input_at"),
         )
 
 
@@ -305,6 +310,9 @@ class _Fields:
         if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
             raise self._wrong(name, "a time in seconds or null")
         return value
+
+    def optional_time(self, name: str) -> float | None:
+        return self.time(name) if name in self._value else None
 
     def member(self, name: str, kind: type[Member]) -> Member:
         value = self.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from signaling.traffic import INPUT_MESSAGE_BYTES
 from signaling.viewer import Viewer, connect_backend, keep_alive
 
 _HIGH_WATER_BYTES = 65536
@@ -28,6 +29,8 @@ class _Half(asyncio.Protocol):
         transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > INPUT_MESSAGE_BYTES:
+            self._splice.heard(self)
         if self.peer.transport is not None:
             self.peer.transport.write(data)
 
@@ -80,6 +83,11 @@ class Splice:
             client.close()
         else:
             self._backend.transport.resume_reading()
+
+    def heard(self, half: _Half) -> None:
+        """An end sent more than a keep-alive: input, where it is the client."""
+        if half is self.client:
+            self.viewer.path.note_input()
 
     def lost(self) -> None:
         """An end is gone."""

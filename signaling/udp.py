@@ -22,7 +22,7 @@ from signaling.metrics import CandidateRefusal, Direction, MediaDrop, RelayCount
 from signaling.routes import Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory, is_loopback, is_own_host, upstream_host
-from signaling.traffic import Traffic
+from signaling.traffic import BARE_RECORD_BYTES, HEARTBEAT_BYTES, Traffic
 from signaling.upstream import Upstream
 from signaling.viewer_path import UdpViewerPath
 
@@ -31,6 +31,9 @@ _BUDGET = 64
 
 _STUN_BELOW = 4
 """RFC 7983 §7: a first byte below this may be STUN."""
+
+_MEDIA_FROM = 64
+"""RFC 7983 §7: of what passes on a confirmed flow, a first byte below this is a DTLS record's, which holds messages."""
 
 
 class UdpMediaPort:
@@ -122,6 +125,10 @@ class UdpMediaPort:
         heard_at = self._table.heard_at(viewer_id)
         return None if heard_at is None else self._monotonic() - heard_at
 
+    def note_input(self) -> None:
+        """A viewer said by signaling more than a keep-alive."""
+        self.traffic.note_client_input(self._clock())
+
     def accepts_candidate(self, address: TransportAddress) -> bool:
         """Whether media may go to this address; a refusal is counted."""
         own = is_own_host(self.route.backend.host, address.host)
@@ -156,6 +163,8 @@ class UdpMediaPort:
                 if upstream is None or buffer[0] < _STUN_BELOW or size == 0:
                     self._judge_client(source, bytes(view[:size]))
                 else:
+                    if buffer[0] < _MEDIA_FROM and size > BARE_RECORD_BYTES:
+                        upstream.said_bytes += size - BARE_RECORD_BYTES
                     cause = upstream.send(view[:size])
                     if cause is not None:
                         self._counters.media_dropped.add(cause)
@@ -349,6 +358,9 @@ class UdpMediaPort:
         if to_backend.packets and upstream.flow is not None:
             self._table.touch(upstream.flow, self._monotonic())
             self.traffic.note_client_packet(self._clock())
+        said_bytes, upstream.said_bytes = upstream.said_bytes, 0
+        if said_bytes > HEARTBEAT_BYTES:
+            self.traffic.note_client_input(self._clock())
         for direction, count in ((Direction.TO_BACKEND, to_backend), (Direction.TO_CLIENT, to_client)):
             self._counters.media_packets.add(direction, count.packets)
             self._counters.media_bytes.add(direction, count.bytes)

@@ -15,7 +15,8 @@ class Upstream:
     """A socket towards the backend with what the datagram path needs at hand.
 
     `locked` names the backend's transport once it is known; `trusted` says that the kernel lets nobody else in and that
-    nothing of before is queued any more. The counters are of datagrams that were sent on.
+    nothing of before is queued any more. `said_bytes` is what the client's DTLS records had beyond bare ones. The
+    counters are of datagrams that were sent on.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class Upstream:
         "locked",
         "packets_to_backend",
         "packets_to_client",
+        "said_bytes",
         "sock",
         "targets",
         "trusted",
@@ -50,6 +52,7 @@ class Upstream:
         self.flow: int | None = None
         self.client: Sockaddr | None = None
         self.confirmed = False
+        self.said_bytes = 0
         self.ufrag: str | None = None
 
     def serve(self, flow: int, client: Sockaddr) -> None:

@@ -20,6 +20,9 @@ class PathOwner(Protocol):
     def silent_s(self, viewer_id: str) -> float | None:
         """Seconds since media of a viewer that is there was heard; None where it never was."""
 
+    def note_input(self) -> None:
+        """A viewer said by signaling more than a keep-alive."""
+
     def accepts_candidate(self, address: TransportAddress) -> bool:
         """Whether media may go to this address; a refusal is counted."""
 
@@ -62,6 +65,11 @@ class UdpViewerPath:
         """Register these beside the old ones."""
         if not self._closed:
             self._port.learn_credentials(self._viewer_id, side, credentials)
+
+    def note_input(self) -> None:
+        """The client said by signaling more than a keep-alive."""
+        if not self._closed:
+            self._port.note_input()
 
     def learn_backend_candidate(self, address: TransportAddress, *, ufrag: str | None) -> bool:
         """Offer a media address of the backend; False when it is not on the backend's own host."""

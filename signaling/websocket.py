@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from signaling.core.frames import Fate, SignalingEditor, Verdict
 from signaling.core.handshake import Head, selected_protocol, to_backend, translation
 from signaling.metrics import FrameDrop
+from signaling.traffic import INPUT_MESSAGE_BYTES
 from signaling.upgrade import accept, client_protocol, request_of
 from signaling.viewer import BackendUnreachable, Viewer, connect_backend, keep_alive
 
@@ -245,6 +246,8 @@ class Bridge:
         if self._leaving:
             return
         from_client = source is self.client
+        if from_client and len(payload) > INPUT_MESSAGE_BYTES:
+            self.viewer.path.note_input()
         try:
             text = payload.decode()
         except UnicodeDecodeError:

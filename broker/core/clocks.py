@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from broker.core.session import Alarm, EndReason, Phase, Session, State
+from broker.core.slot import Activity
 from signaling.routes import RouteReport
 
 MEDIA_IS_PRESENCE_S = 15.0
@@ -12,6 +13,9 @@ MEDIA_IS_PRESENCE_S = 15.0
 
 REPORT_LAG_S = 2.0
 """A relay looks at its routes once a second, so a viewer who came in time is waited for a little longer."""
+
+CLIENT_STEP_S = 10.0
+"""A relay tells of a client's input in steps of so many seconds, each by its beginning."""
 
 WARN_MOST_S = 60.0
 """A warning comes so long before its alarm, or a third of the clock before where that is shorter."""
@@ -25,6 +29,19 @@ def viewer_is_present(report: RouteReport, now: float) -> bool:
     if report.signaling_open > 0:
         return True
     return report.last_client_packet_at is not None and now < report.last_client_packet_at + MEDIA_IS_PRESENCE_S
+
+
+def input_heard(activity: Activity | None, report: RouteReport | None) -> float | None:
+    """When a viewer last gave input: 0 for never, None where nobody tells.
+
+    As the backend tells; else by what the relay saw pass, and then the latest that this may mean: nobody who is there
+    is to be ended for a step that was not over yet.
+    """
+    if activity is not None:
+        return activity.last_input_at or 0.0
+    if report is None or report.last_client_input_at is None:
+        return None
+    return report.last_client_input_at + CLIENT_STEP_S + REPORT_LAG_S
 
 
 def next_alarm(session: Session, last_input_at: float | None = None) -> Alarm | None:

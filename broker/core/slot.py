@@ -52,7 +52,7 @@ class Activity:
 class Backend:
     """A provider's word on one slot. `endpoint` may change while `STARTING`; `message` says why it `FAILED`.
 
-    `activity` is None where the backend does not tell.
+    `activity` is None where the backend does not tell; what its relay saw pass then counts.
     """
 
     state: BackendState

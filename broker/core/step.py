@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.core.clocks import input_grain_s, lead_s, next_alarm, next_look, viewer_is_present
+from broker.core.clocks import input_grain_s, input_heard, lead_s, next_alarm, next_look, viewer_is_present
 from broker.core.intent import stopped
 from broker.core.ledger import Ledger
 from broker.core.placement import choose_ports
@@ -92,8 +92,7 @@ def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Com
 
 def next_deadline(session: Session, facts: Facts) -> float | None:
     """When to step again though nothing was heard; None where only news can move the session."""
-    report = facts.report if facts.report is not None and _concerns(facts.report, session) else None
-    return next_look(session, report, _input_heard(facts))
+    return next_look(session, _own_report(session, facts), _input_heard(session, facts))
 
 
 def _advance(session: Session, facts: Facts, now: float) -> Session:
@@ -181,6 +180,10 @@ def _concerns(report: RouteReport, session: Session) -> bool:
     return said == (ports.relay_id, ports.signaling_port, ports.media_port, session.backend)
 
 
+def _own_report(session: Session, facts: Facts) -> RouteReport | None:
+    return facts.report if facts.report is not None and _concerns(facts.report, session) else None
+
+
 def _follow_relay(session: Session, facts: Facts, now: float) -> Session:
     """Remember since when a ready session's relay is not announced."""
     missing = session.state is State.READY and session.ports is not None and session.ports.relay_id not in facts.relays
@@ -191,9 +194,10 @@ def _follow_relay(session: Session, facts: Facts, now: float) -> Session:
 
 def _follow_viewer(session: Session, facts: Facts, now: float) -> Session:
     """Write down when viewers come and when the last one has gone. No report is no news."""
-    if facts.report is None or not _concerns(facts.report, session):
+    report = _own_report(session, facts)
+    if report is None:
         return session
-    present = viewer_is_present(facts.report, now)
+    present = viewer_is_present(report, now)
     if present == session.viewer_present:
         return session
     first = session.first_viewer_at if session.first_viewer_at is not None else now
@@ -239,15 +243,14 @@ def _waits_for(session: Session, facts: Facts) -> Phase | None:
     return None
 
 
-def _input_heard(facts: Facts) -> float | None:
-    """When the backend last heard input, as it tells now: 0 for never, None where it does not tell."""
+def _input_heard(session: Session, facts: Facts) -> float | None:
     activity = facts.backend.activity if facts.backend is not None else None
-    return None if activity is None else activity.last_input_at or 0.0
+    return input_heard(activity, _own_report(session, facts))
 
 
 def _follow_input(session: Session, facts: Facts, now: float) -> Session:
     """Write down the last input now and then, so that everybody can say when the idle clock ends the session."""
-    heard, idle_s = _input_heard(facts), session.clocks.idle_s
+    heard, idle_s = _input_heard(session, facts), session.clocks.idle_s
     if heard is None or idle_s is None or session.state is not State.READY:
         return session
     if session.last_input_at is not None and heard < session.last_input_at + input_grain_s(idle_s):
@@ -259,7 +262,7 @@ def _obey_clocks(session: Session, facts: Facts, now: float) -> Session:
     """End or stop the session in time, warn beforehand, and take a warning back whose alarm has moved away."""
     if session.state is State.ENDED:
         return session
-    alarm = next_alarm(session, _input_heard(facts))
+    alarm = next_alarm(session, _input_heard(session, facts))
     if alarm is not None and now >= alarm.at:
         if alarm.stops:
             return stopped(session, ITSELF.name, now, message=alarm.message)

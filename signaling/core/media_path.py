@@ -49,6 +49,9 @@ class ViewerPath(Protocol):
     def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:
         """Register these beside the old ones."""
 
+    def note_input(self) -> None:
+        """The client said by signaling more than a keep-alive."""
+
     def learn_backend_candidate(self, address: TransportAddress, *, ufrag: str | None) -> bool:
         """Offer a media address of the backend; False when it is not on the backend's own host: refused and counted."""
 

@@ -40,6 +40,7 @@ class ReportingRelay:
             signaling_open,
         )
 
-    async def viewers(self, session_id: str, count: int) -> None:
-        """Report so many viewers of a session."""
-        await self.table.report(replace(self.report_on(self.served[session_id]), signaling_open=count))
+    async def viewers(self, session_id: str, count: int, *, input_at: float | None = None) -> None:
+        """Report so many viewers of a session, and when input of theirs was last seen to pass."""
+        report = self.report_on(self.served[session_id], signaling_open=count)
+        await self.table.report(replace(report, last_client_input_at=input_at))

@@ -132,6 +132,7 @@ def make_report(
     error: RouteError | None = None,
     signaling_open: int = 0,
     last_client_packet_at: float | None = None,
+    last_client_input_at: float | None = None,
 ) -> RouteReport:
     return RouteReport(
         SESSION_ID,
@@ -143,6 +144,7 @@ def make_report(
         error,
         signaling_open,
         last_client_packet_at=last_client_packet_at,
+        last_client_input_at=last_client_input_at,
     )
 
 

@@ -205,6 +205,23 @@ async def test_a_watched_session_has_no_end_in_sight_and_an_unwatched_one_does()
         assert alarm is not None and alarm.reason is EndReason.DISCONNECTED
 
 
+async def test_a_viewer_of_a_foreign_backend_who_rests_is_warned_then_ended_and_one_who_acts_is_not() -> None:
+    clocks = replace(CLOCKS, idle_s=60)
+    async with broker(replace(make_profile(slots=3, clocks=clocks), protocol="plain")) as it:
+        rests, acts, silent = [await it.create(wait_s=5) for _ in range(3)]
+        began = await it.store.now() // 10 * 10
+        await it.relay.viewers(rests.id, 1, input_at=began)
+        for step in range(12):
+            await it.relay.viewers(silent.id, 1)
+            await it.relay.viewers(acts.id, 1, input_at=began + 10 * step)
+            await asyncio.sleep(10)
+        over = await it.now(rests)
+        assert over.end_reason is EndReason.IDLE and over.ended_at == began + 60 + 12
+        assert await it.warnings(rests) == ["idle"]
+        assert [(await it.now(one)).state for one in (acts, silent)] == [State.READY, State.READY]
+        assert await it.warnings(acts) == []
+
+
 @pytest.mark.parametrize("shares", [("ann",), ("ann", "ben", "cleo")])
 async def test_many_who_wait_are_all_served_once_each_in_turn(shares: tuple[str, ...]) -> None:
     profile = replace(make_profile(slots=3, clocks=replace(CLOCKS, placement_s=9e4, max_length_s=10)), queue=1000)

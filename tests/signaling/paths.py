@@ -22,11 +22,15 @@ class NotedPath:
     candidates: list[tuple[TransportAddress, str | None]] = field(default_factory=list)
     refused: list[TransportAddress] = field(default_factory=list)
     silent_s: float | None = None
+    inputs: int = 0
     closed: bool = False
 
     def learn_credentials(self, side: Side, credentials: IceCredentials) -> None:
         if (side, credentials) not in self.credentials:
             self.credentials.append((side, credentials))
+
+    def note_input(self) -> None:
+        self.inputs += 1
 
     def learn_backend_candidate(self, address: TransportAddress, *, ufrag: str | None) -> bool:
         if address.host not in self.own_hosts:

@@ -255,6 +255,25 @@ async def test_opaque_bytes_that_are_no_http_pass_where_the_address_admits() -> 
         assert await answer(relay, hello) == hello
 
 
+async def test_opaque_bytes_of_a_client_are_input_where_they_are_more_than_a_keep_alive() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while data := await reader.read(65536):
+            writer.write(data * 2)
+        writer.close()
+
+    async with spliced(serve) as relay:
+        reader, writer = await asyncio.open_connection("127.0.0.1", relay.number)
+        writer.write(head(f"/session/{SESSION}", f"X-Padding: {'x' * 200}"))
+        await until(lambda: relay.port.signaling_open == 1)
+        (path,) = relay.media.paths.values()
+        for size, inputs in ((64, 0), (65, 1)):
+            writer.write(b"x" * size)
+            await reader.readexactly(2 * size)
+            assert path.inputs == inputs
+        writer.close()
+
+
 async def test_the_end_of_a_route_ends_its_opaque_connections() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -48,6 +48,7 @@ REPORTS = st.builds(
     viewers=st.integers(0),
     first_packet_at=TIMES,
     last_client_packet_at=TIMES,
+    last_client_input_at=TIMES,
 )
 RELAYS = st.builds(
     RelayInfo,
@@ -99,6 +100,7 @@ RELAY = RelayInfo("r", "127.0.0.1", PortRange(31000, 31999), 100, "0.1.0")
         (ROUTE.backend, "host", "localhost", "host must be an IP address, not 'localhost'"),
         (REPORT, "error", "bored", "report.error must be one of port_taken"),
         (REPORT, "first_packet_at", "noon", "report.first_packet_at must be a time in seconds or null"),
+        (REPORT, "last_client_input_at", True, "report.last_client_input_at must be a time in seconds or null"),
         (RELAY, "draining", 1, "relay.draining must be true or false"),
         (RELAY.ports, "lo", 32000, "a port range needs lo < hi, not 32000-31999"),
     ],
@@ -106,6 +108,11 @@ RELAY = RelayInfo("r", "127.0.0.1", PortRange(31000, 31999), 100, "0.1.0")
 def test_wrong_field_is_named(value: Contract, field: str, wrong: Json, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         type(value).from_json({**value.to_json(), field: wrong})
+
+
+def test_a_report_of_an_older_relay_tells_nothing_of_input() -> None:
+    older = {key: value for key, value in REPORT.to_json().items() if key != "last_client_input_at"}
+    assert RouteReport.from_json(older) == REPORT
 
 
 def test_route_never_shows_its_secret() -> None:

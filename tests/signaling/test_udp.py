@@ -509,3 +509,57 @@ async def test_totals_tell_packets_bytes_and_times_in_steps() -> None:
         assert (traffic.first_packet_at, traffic.last_client_packet_at) == (1000, 1020)
         assert (traffic.to_backend.packets, traffic.to_client.packets) == (3, 2)
         assert rig.counters.media_bytes[Direction.TO_BACKEND] == traffic.to_backend.bytes
+
+
+def record(size: int) -> bytes:
+    return bytes([23]) + bytes(size - 1)
+
+
+IDLE = {"each 30 s": [65], "with webrtcbin": [57, 85], "acknowledging": [65] * 40, "under GCM": [65, 93]}
+INPUT = {"our own": [121], "short": [97], "tiny, and more than one": [69] * 8, "tiny under GCM": [77] * 3}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_input"),
+    [(sizes, False) for sizes in IDLE.values()] + [(sizes, True) for sizes in INPUT.values()],
+    ids=[*IDLE, *INPUT],
+)
+async def test_what_an_idle_client_sends_is_no_input_and_what_events_make_is(sizes: list[int], is_input: bool) -> None:
+    now = 1000.0
+    async with media_rig(clock=lambda: now) as rig:
+        rig.open_viewer()
+        client = rig.peer()
+        await confirm(rig, client)
+        now = 1023.0
+        for size in sizes:
+            client.send(record(size), rig.address)
+            client.send(SRTP + bytes(300), rig.address)
+        for _ in range(2 * len(sizes)):
+            await rig.backend.receive()
+        rig.port.sweep()
+        assert rig.port.traffic.last_client_input_at == (1020 if is_input else None)
+        assert rig.port.traffic.last_client_packet_at == 1020
+
+
+async def test_answers_to_heartbeats_do_not_add_up_to_input() -> None:
+    async with media_rig() as rig:
+        rig.open_viewer()
+        client = rig.peer()
+        await confirm(rig, client)
+        for _ in range(5):
+            client.send(record(85), rig.address)
+            await rig.backend.receive()
+            rig.port.sweep()
+        assert rig.port.traffic.last_client_input_at is None
+
+
+async def test_input_told_by_signaling_counts_until_its_path_is_closed() -> None:
+    now = 1009.0
+    async with media_rig(clock=lambda: now) as rig:
+        path = rig.open_viewer()
+        path.note_input()
+        assert rig.port.traffic.last_client_input_at == 1000
+        path.close()
+        now = 1015.0
+        path.note_input()
+        assert rig.port.traffic.last_client_input_at == 1000

@@ -284,6 +284,19 @@ async def test_a_slow_client_holds_the_backend_back() -> None:
             await until(lambda: sent > before)
 
 
+async def test_a_client_s_message_is_input_where_it_is_longer_than_a_keep_alive() -> None:
+    async with bridged() as relay, connect(relay.url) as client:
+        for message in ('{"hb": 1}', '{"type":"pong","time":1763737550123}', b"x" * 64):
+            await client.send(message)
+            await client.recv()
+        await (await client.ping(b"x" * 100))
+        (path,) = relay.media.paths.values()
+        assert path.inputs == 0
+        await client.send(json.dumps({"type": "mousemove", "x": 0.123456789, "y": 0.987654321, "buttons": 1}))
+        await client.recv()
+        assert path.inputs == 1, "what the backend says is none"
+
+
 async def test_pings_are_answered_by_the_relay_itself() -> None:
     async with bridged() as relay, connect(relay.url) as client:
         async with asyncio.timeout(5):

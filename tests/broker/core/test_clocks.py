@@ -1,7 +1,19 @@
 from dataclasses import replace
 
-from broker.core.clocks import REPORT_LAG_S, lead_s, next_alarm, next_look, viewer_is_present
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.core.clocks import (
+    CLIENT_STEP_S,
+    REPORT_LAG_S,
+    input_heard,
+    lead_s,
+    next_alarm,
+    next_look,
+    viewer_is_present,
+)
 from broker.core.session import Alarm, EndReason, Phase, Session, State, ended
+from broker.core.slot import Activity
 from tests.broker.samples import CLOCKS, make_report, make_session, with_ports
 
 
@@ -114,7 +126,30 @@ def test_idle_counts_from_the_last_input_or_the_first_viewer() -> None:
     assert reason_and_time(session, 1500.0) == (EndReason.IDLE, 1600.0)
 
 
-def test_idle_is_not_judged_where_the_backend_does_not_tell() -> None:
+def test_input_is_what_the_backend_tells_else_the_latest_that_the_relay_s_word_allows() -> None:
+    ports = with_ports(make_session()).ports
+    assert ports is not None
+    seen, unseen = make_report(ports, last_client_input_at=1100.0), make_report(ports)
+    assert input_heard(Activity(1050.0), seen) == 1050.0
+    assert input_heard(Activity(None), seen) == 0.0
+    assert input_heard(None, seen) == 1100.0 + CLIENT_STEP_S + REPORT_LAG_S
+    assert input_heard(None, unseen) is None
+    assert input_heard(None, None) is None
+
+
+@given(st.floats(0, 1e9), st.floats(0.001, 1e6), st.floats(0, CLIENT_STEP_S, exclude_max=True))
+def test_nobody_is_ended_sooner_than_the_idle_clock_after_input_that_a_relay_saw(
+    step_at: float, idle_s: float, within_s: float
+) -> None:
+    session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True)
+    session = replace(session, clocks=replace(CLOCKS, idle_s=idle_s))
+    assert session.ports is not None
+    alarm = next_alarm(session, input_heard(None, make_report(session.ports, last_client_input_at=step_at)))
+    assert alarm is not None and alarm.reason is EndReason.IDLE
+    assert alarm.at > max(1020.0, step_at + within_s) + idle_s - 1e-6
+
+
+def test_idle_is_not_judged_where_neither_backend_nor_relay_tells() -> None:
     session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, clocks=replace(CLOCKS, idle_s=1.0))
     assert next_alarm(session) is None
 

@@ -272,6 +272,21 @@ def test_a_session_without_input_ends_where_the_backend_tells() -> None:
     assert step(watched, facts, 1100.0)[0].end_reason is EndReason.IDLE
 
 
+def test_a_session_of_a_foreign_backend_ends_by_what_its_relay_saw_pass() -> None:
+    session = replace(ready_session(), clocks=replace(CLOCKS, idle_s=60.0))
+    assert session.ports is not None
+    facts = facts_of_ready(session, signaling_open=1)
+    report = make_report(session.ports, signaling_open=1, last_client_input_at=1020.0)
+    heard = replace(facts, report=report)
+    watched, _ = step(step(session, facts, 1020.0)[0], heard, 1021.0)
+    assert (watched.last_input_at, next_deadline(watched, heard)) == (1032.0, 1072.0)
+    assert step(watched, heard, 1092.0)[0].end_reason is EndReason.IDLE
+    later = replace(facts, report=replace(report, last_client_input_at=1080.0))
+    assert step(watched, later, 1092.0)[0].state is State.READY
+    stale = replace(facts, report=replace(report, media_port=31009, last_client_input_at=1080.0))
+    assert step(watched, stale, 1092.0)[0].end_reason is EndReason.IDLE
+
+
 def test_a_report_of_ports_left_behind_sets_no_deadline() -> None:
     session = replace(ready_session(), viewer_present=True, first_viewer_at=1020.0)
     assert session.ports is not None

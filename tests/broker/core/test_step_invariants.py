@@ -137,9 +137,15 @@ class World(RuleBasedStateMachine):
         error=st.sampled_from((None, None, *RouteError)),
         signaling_open=st.integers(0, 2),
         packet_ago=st.none() | st.floats(0, 40),
+        input_ago=st.none() | st.floats(0, 400),
     )
     def relay_reports(
-        self, data: st.DataObject, error: RouteError | None, signaling_open: int, packet_ago: float | None
+        self,
+        data: st.DataObject,
+        error: RouteError | None,
+        signaling_open: int,
+        packet_ago: float | None,
+        input_ago: float | None,
     ) -> None:
         route = self.routes[data.draw(st.sampled_from(sorted(self.routes)))]
         self.reports[route.session_id] = RouteReport(
@@ -152,6 +158,7 @@ class World(RuleBasedStateMachine):
             error,
             signaling_open,
             last_client_packet_at=None if packet_ago is None else self.now - packet_ago,
+            last_client_input_at=None if input_ago is None else self.now - input_ago,
         )
 
     @rule(present=st.booleans())
