@@ -165,5 +165,7 @@ def test_bytes_that_changed_on_the_way_do_no_harm(
         assert_refused([answer])
 
 
+@pytest.mark.timeout(120)
 def test_unchanged_they_open(tmp_path: Path) -> None:
-    assert_opened(answers_to(written(tmp_path, ((f"sound{ending}", data) for ending, data in SOUND.items()))))
+    sound = written(tmp_path, ((f"sound{ending}", data) for ending, data in SOUND.items()))
+    assert_opened(answers_to(sound, PATIENT))
