@@ -25,7 +25,7 @@ from broker.core.slot import Backend, BackendState, SlotRef
 from broker.listening import ListenAddress, listen
 from broker.providers.base import Activation, LaunchOrder
 from broker.settings import BrokerSettings
-from signaling.routes import Endpoint, PortRange, RelayInfo, RouteReport, RouteState
+from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
 from signaling.table import ChangeSignal, MemoryRouteTable
 from tests.broker.samples import make_catalog, make_profile
 
@@ -34,6 +34,8 @@ CALLERS = (1, 16, 128)
 LISTED = 10_000
 # Ports rest for half a minute once they are given back, so that a fast bench needs many of them.
 RELAYS = 4
+# Who tells of all backends at each change would measure that: providers look at them in turns.
+LOOK_EVERY_S = 0.01
 BODY = json.dumps({"id": "app", "profile": "default", "version": "1.0.0", "arguments": {"stage": "a.usd"}}).encode()
 
 
@@ -61,35 +63,35 @@ class NoProvider:
     async def observe(self) -> AsyncIterator[Mapping[str, Backend]]:
         async for _ in self._changed.follow():
             yield dict(self._backends)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def _tell(self, slot: SlotRef, backend: Backend) -> None:
         self._backends[slot.id] = backend
         self._changed.fire()
 
 
-async def relay(table: MemoryRouteTable, number: int) -> None:
-    """A relay that says of each route that it is active."""
-    info = RelayInfo(f"relay-{number}", "127.0.0.1", PortRange(1024, 65535), capacity=100_000, version="0")
-    await table.announce(info)
-    served: Mapping[str, object] = {}
-    async for routes in table.watch(info.id):
-        for route in [route for key, route in routes.items() if served.get(key) is not route]:
-            ports = (route.signaling_port, route.media_port)
-            report = RouteReport(route.session_id, info.id, *ports, route.backend, RouteState.ACTIVE)
-            await table.report(report)
-        served = routes
+class ServedTable(MemoryRouteTable):
+    """A route table with relays that serve each route as soon as it is wanted, and do nothing."""
+
+    async def announce_all(self) -> None:
+        for number in range(RELAYS):
+            ports = PortRange(1024, 65535)
+            await self.announce(RelayInfo(f"relay-{number}", "127.0.0.1", ports, capacity=100_000, version="0"))
+
+    async def publish(self, route: Route) -> None:
+        await super().publish(route)
+        ports = (route.signaling_port, route.media_port)
+        await self.report(RouteReport(route.session_id, route.relay_id, *ports, route.backend, RouteState.ACTIVE))
 
 
 async def serve_broker(bound: socket.socket) -> None:
     clocks = Clocks(first_connection_s=3600)
     profile = replace(make_profile(slots=2 * LISTED, clocks=clocks), queue=0)
-    table = MemoryRouteTable()
+    table = ServedTable()
+    await table.announce_all()
     settings = BrokerSettings(quota_total=None)
     broker = Broker(settings, make_catalog(profile), table, provider=NoProvider())
-    async with asyncio.TaskGroup() as group:
-        for number in range(RELAYS):
-            group.create_task(relay(table, number))
-        await broker.run([bound], asyncio.Event(), started=lambda: print("ready", flush=True))
+    await broker.run([bound], asyncio.Event(), started=lambda: print("ready", flush=True))
 
 
 async def serve_bare(bound: socket.socket) -> None:
