@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.core.events import Event, EventDraft, EventType, present_events
+from broker.core.events import Event, EventDraft, EventType, present_events, queue_event
 from broker.core.principal import Principal
 from broker.core.session import Session, State
 from broker.sessions import Sessions
@@ -56,12 +56,12 @@ class Events:
         upto = await self._store.last_event_id()
         session = await self._sessions.get(session_id, by=by)
         if after is None or session.state is State.ENDED:
-            yield Told(upto, present_events(session))
+            yield Told(upto, await self._present([session]))
             if session.state is State.ENDED:
                 return
             after = upto
         elif not await self._keeps(after, session_id):
-            yield Told(upto, (Reset(ResetReason.TRIMMED, 1), *present_events(session)))
+            yield Told(upto, (Reset(ResetReason.TRIMMED, 1), *await self._present([session])))
             after = upto
         else:
             yield Told(after, ())
@@ -77,7 +77,7 @@ class Events:
             upto = await self._store.last_event_id()
             sessions = await self._sessions.list(by=by)
             reason = ResetReason.CONNECTED if after is None else ResetReason.TRIMMED
-            yield Told(upto, (Reset(reason, len(sessions)), *_present(sessions)))
+            yield Told(upto, (Reset(reason, len(sessions)), *await self._present(sessions)))
             after = upto
         else:
             yield Told(after, ())
@@ -86,6 +86,17 @@ class Events:
                 visible = tuple(event for event in batch if by.may_touch(event.draft.owner))
                 if visible:
                     yield Told(batch[-1].id, visible)
+
+    async def _present(self, sessions: Iterable[Session]) -> tuple[EventDraft, ...]:
+        """Where these sessions stand, as events; those that wait for a slot with their place."""
+        now = await self._sessions.now()
+        events: list[EventDraft] = []
+        for session in sessions:
+            events += present_events(session)
+            place = self._sessions.place_of(session, now)
+            if place is not None:
+                events.append(queue_event(session, position=place.position, eta_s=place.eta_s, at=now))
+        return tuple(events)
 
     async def _keeps(self, after: int, session_id: str | None) -> bool:
         """Whether everything after that number can still be told."""
@@ -104,7 +115,3 @@ class Events:
                         yield batch
         except EventsTrimmed as error:
             raise TooSlow from error
-
-
-def _present(sessions: Iterable[Session]) -> Iterable[EventDraft]:
-    return (event for session in sessions for event in present_events(session))

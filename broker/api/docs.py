@@ -65,7 +65,7 @@ class DocsApi:
         told = self._published[meant]
         bases = [(base, told.served), ("", told.plain)] if base else [("", told.served)]
         document = placed(self._document_of(meant), prefix, bases=bases)
-        if meant == STREAMING:
+        if meant == STREAMING and not self._identity:  # it is open to everyone, and the catalog is not
             fit_to_catalog(document, self._catalog())
         return json_answer(document)
 

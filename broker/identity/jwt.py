@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from joserfc import jwt
-from joserfc.errors import ExpiredTokenError, JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jws import JWSAlgModel, JWSRegistry  # type: ignore[attr-defined]
 from joserfc.util import urlsafe_b64decode
 
@@ -59,8 +59,10 @@ class JwtVerifier:
             self._claims.validate(decoded.claims)
         except ExpiredTokenError as error:
             raise _invalid("it has expired") from error
+        except ClaimError as error:
+            raise _invalid(f"its signature holds, its claim {error.claim!r} does not") from error
         except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, RecursionError) as error:
-            raise _invalid("signature or claims do not hold") from error
+            raise _invalid("its signature does not hold, or it is not well formed") from error
         return decoded.claims
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from broker.core.events import KEPT_EVENTS, queue_event
 from broker.stores.memory import MemoryStore
 from tests.broker.api.event_reader import listening
 from tests.broker.api.serving import SaidProvider, Served, serving
-from tests.broker.samples import make_session
+from tests.broker.samples import make_profile, make_session
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
@@ -43,6 +44,19 @@ async def test_a_session_being_prepared_is_told_step_by_step() -> None:
             ended = (await reader.until("ended"))[-1]
     assert ended.data["end_reason"] == "backend_failed"
     assert ended.data["message"] == "It said: no licence"
+
+
+@pytest.mark.parametrize("path", ["/events", "/stream/{id}/events"])
+async def test_the_present_state_of_one_that_waits_holds_its_place(path: str) -> None:
+    async with serving(profile=replace(make_profile(slots=1), queue=2)) as served:
+        await served.start()
+        waiting = [await served.call("POST", "/stream", {"id": "app", "profile": "default"}) for _ in range(2)]
+        last = str(waiting[1].json["id"])
+        async with listening(served, path.format(id=last)) as reader:
+            told = await reader.until("queue")
+            while told[-1].data["session_id"] != last:
+                told = await reader.until("queue")
+    assert (told[-1].data["position"], told[-1].data["eta_s"]) == (2, None)
 
 
 async def test_numbers_rise(served: Served) -> None:

@@ -53,6 +53,13 @@ def assert_unknown(answer: Answer, *, presented: bool) -> None:
     assert answer.headers["WWW-Authenticate"] == wanted
 
 
+async def test_the_open_documentation_names_nothing_of_the_catalog(guarded: Served) -> None:
+    document = (await guarded.call("GET", "/streaming/openapi.json")).body.decode()
+    assert '"app"' not in document
+    open_to_all = (await guarded.call("GET", "/applications/openapi.json")).body.decode()
+    assert '"app"' not in open_to_all
+
+
 async def test_everything_but_what_is_public_wants_to_know_who_asks(guarded: Served) -> None:
     for method, path, body in (
         ("GET", "/stream", None),

@@ -64,6 +64,15 @@ async def test_owner_and_role_come_from_the_claims_that_are_set(tmp_path: Path) 
         await checks.principal(token(realm_access=roles))
 
 
+async def test_the_claim_that_does_not_hold_is_named_once_the_signature_does(tmp_path: Path) -> None:
+    late = int(time.time()) + 5000
+    for claim, bad in (("aud", token(aud="x")), ("iss", token(iss="https://evil.example")), ("nbf", token(nbf=late))):
+        with pytest.raises(Unauthenticated, match=f"its claim '{claim}' does not"):
+            await verifier(tmp_path).principal(bad)
+    with pytest.raises(Unauthenticated, match="signature does not hold"):
+        await verifier(tmp_path).principal(token(STRANGER, aud="another"))
+
+
 async def test_clocks_may_differ_by_a_minute(tmp_path: Path) -> None:
     now = int(time.time())
     assert await verifier(tmp_path).principal(token(exp=now - 40))
