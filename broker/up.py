@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -111,6 +112,7 @@ def _listening(settings: UpSettings) -> list[socket.socket]:
 
 
 def _run(settings: UpSettings, catalog: Catalog, sockets: list[socket.socket]) -> int:
+    set_aside_what_stays()
     try:
         asyncio.run(_serve(settings, catalog, sockets))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -132,9 +134,15 @@ async def _serve(settings: UpSettings, catalog: Catalog, sockets: list[socket.so
         relaying = group.create_task(relay.run(), name="relay")
         try:
             await _announced(table)
-            await broker.run(sockets, stop, started=lambda: _say_where(catalog, sockets))
+            await broker.run(sockets, stop, started=lambda: _say_where(settings, catalog, sockets))
         finally:
             relaying.cancel()
+
+
+def set_aside_what_stays() -> None:
+    """Spare collections what is imported by now: it would double the longest pauses, which every caller waits out."""
+    gc.collect()
+    gc.freeze()
 
 
 def _beside(counters: RelayCounters) -> Neighbours:
@@ -177,14 +185,16 @@ def _warn_of_an_unreachable_relay(settings: UpSettings, sockets: list[socket.soc
         logger.warning("viewers on other machines cannot reach the relay on %s: set relay.host", settings.relay.host)
 
 
-def _say_where(catalog: Catalog, sockets: list[socket.socket]) -> None:
+def _say_where(settings: UpSettings, catalog: Catalog, sockets: list[socket.socket]) -> None:
     """Print the page's address and a command that makes a session."""
     host, port = sockets[0].getsockname()[:2]
     url = f"http://{ListenAddress({'0.0.0.0': '127.0.0.1', '::': '::1'}.get(host, host), port)}"
     body = json.dumps(_example(catalog))
+    key = " -H 'Authorization: Bearer <key or token>'" if settings.identity.is_on else ""
     sys.stdout.write(
         f"Pixelferry is up. Page: {url}/\n"
-        f"A session: curl -X POST {url}/stream -H 'Content-Type: application/json' -H 'Prefer: wait=20' -d '{body}'\n"
+        f"A session: curl -X POST {url}/stream{key} -H 'Content-Type: application/json' -H 'Prefer: wait=20' "
+        f"-d '{body}'\n"
         "Ctrl-C ends it, and every session with it.\n"
     )
     sys.stdout.flush()

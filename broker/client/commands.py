@@ -151,7 +151,7 @@ async def _list(api: Api, options: Options) -> int:
                 session.phase or session.state,
                 session.text("owner"),
                 age_of(session, now),
-                session.message,
+                ", ".join(filter(None, (session.message, queue_words(session.raw.get("queue"))))),
             )
             for session in sessions
         ]

@@ -8,6 +8,7 @@ import re
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -62,6 +63,14 @@ async def test_start_waits_for_readiness_and_tells_routes_and_page(served: Serve
     assert fields["Signaling"].startswith("TCP ") and fields["Media"].startswith("UDP ")
     assert fields["Page"] == f"{served.url}/#session={fields['Session']}"
     assert served.provider.orders[0].arguments == {"stage": "a=b"}
+
+
+async def test_the_list_tells_the_place_of_who_waits() -> None:
+    async with serving(profile=replace(make_profile(slots=1), queue=1)) as served:
+        for _ in range(2):
+            await pixelferry(served.url, "start", "app", "--wait", "0")
+        row = (await pixelferry(served.url, "list")).out.splitlines()[2]
+    assert row.endswith("waiting for a free slot, place 1 in the queue")
 
 
 async def test_a_session_is_shown_listed_and_stopped_by_how_its_id_begins(served: Served) -> None:
