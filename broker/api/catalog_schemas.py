@@ -13,10 +13,13 @@ _NOTHING: JsonObject = {
     "anyOf": [{"type": "array", "maxItems": 0}, {"type": "object", "maxProperties": 0}, {"type": "null"}]
 }
 
+_SHIPPED = ("usd-viewer", DEFAULT_PROFILE)
+"""What everybody may know to be there: it comes with Pixelferry."""
+
 
 def fit_to_catalog(document: JsonObject, catalog: Catalog) -> None:
     """Write the arguments that any profile declares, and an example for each way to ask, into this document."""
-    schemas = cast(dict[str, JsonObject], cast(JsonObject, document["components"])["schemas"])
+    schemas = _schemas(document)
     names = sorted({name for profile in catalog.profiles.values() for name in profile.arguments})
     for model, field in (("StartStream", "arguments"), ("StartOvcStream", "application_arguments")):
         properties = cast(dict[str, JsonObject], schemas[model]["properties"])
@@ -27,9 +30,21 @@ def fit_to_catalog(document: JsonObject, catalog: Catalog) -> None:
         properties[field] = {"anyOf": [arguments, {"type": "null"}], "description": text}
     example = _example(catalog)
     if example is not None:
-        application, profile = example
-        schemas["StartStream"]["examples"] = [{"id": application, "profile": profile}]
-        schemas["StartOvcStream"]["examples"] = [{"application": application}]
+        _show(schemas, *example)
+
+
+def fit_to_anybody(document: JsonObject) -> None:
+    """Write bodies that can be read as examples into this document, and nothing that the catalog holds."""
+    _show(_schemas(document), *_SHIPPED)
+
+
+def _schemas(document: JsonObject) -> dict[str, JsonObject]:
+    return cast(dict[str, JsonObject], cast(JsonObject, document["components"])["schemas"])
+
+
+def _show(schemas: dict[str, JsonObject], application: str, profile: str) -> None:
+    schemas["StartStream"]["examples"] = [{"id": application, "profile": profile}]
+    schemas["StartOvcStream"]["examples"] = [{"application": application}]
 
 
 def _example(catalog: Catalog) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from aiohttp import web
 
 from broker.api.answers import json_answer
-from broker.api.catalog_schemas import fit_to_catalog
+from broker.api.catalog_schemas import fit_to_anybody, fit_to_catalog
 from broker.api.dialect import Dialects
 from broker.api.openapi import JsonObject, document_of, endpoints_of, placed
 from broker.api.published import APPLICATIONS, STREAMING, Published, published
@@ -65,7 +65,9 @@ class DocsApi:
         told = self._published[meant]
         bases = [(base, told.served), ("", told.plain)] if base else [("", told.served)]
         document = placed(self._document_of(meant), prefix, bases=bases)
-        if meant == STREAMING and not self._identity:  # it is open to everyone, and the catalog is not
+        if meant == STREAMING and self._identity:  # the document is open to everyone, and the catalog is not
+            fit_to_anybody(document)
+        elif meant == STREAMING:
             fit_to_catalog(document, self._catalog())
         return json_answer(document)
 

@@ -56,6 +56,7 @@ def assert_unknown(answer: Answer, *, presented: bool) -> None:
 async def test_the_open_documentation_names_nothing_of_the_catalog(guarded: Served) -> None:
     document = (await guarded.call("GET", "/streaming/openapi.json")).body.decode()
     assert '"app"' not in document
+    assert '"examples":[{"id":"usd-viewer","profile":"default"}]' in document
     open_to_all = (await guarded.call("GET", "/applications/openapi.json")).body.decode()
     assert '"app"' not in open_to_all
 
