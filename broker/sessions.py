@@ -285,7 +285,7 @@ class Sessions:
         maker = (await self._store.ledger()).owner(claim)
         session = await self._store.read(maker) if maker is not None else None
         if session is not None and not request.asks_for(session):
-            raise Conflict("This Idempotency-Key was used for another request. Take a new one.")
+            raise Conflict("This idempotency key or client token was used for another request. Take a new one.")
         return session
 
     async def _draft(self, request: CreateRequest, now: float) -> tuple[Session, dict[str, int]]:

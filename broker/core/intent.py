@@ -104,7 +104,7 @@ def was_handled(session: Session, request: Handled) -> bool:
     """Whether this request was carried out before. Raises Conflict where its key was, for another request."""
     known = next((earlier for earlier in session.handled if earlier.key == request.key), None)
     if known is not None and known != request:
-        raise Conflict("This Idempotency-Key was used for another request. Take a new one.")
+        raise Conflict("This idempotency key or client token was used for another request. Take a new one.")
     return known is not None
 
 

@@ -357,7 +357,7 @@ async def test_stop_and_start_may_be_repeated_and_nimbles_are_strict(sessions: S
     await store.write(replace(stopped, slot=None, ports=None))
     with pytest.raises(Conflict, match="stopped already"):
         await sessions.stop(session.id, by=ME, only_settled=True)
-    with pytest.raises(Conflict, match="Idempotency-Key"):
+    with pytest.raises(Conflict, match="idempotency key or client token"):
         await sessions.start(session.id, by=ME, idempotency_key="k")
 
 
