@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from broker.core.catalog import Catalog, Profile
+from broker.core.clocks import warning_text
 from broker.core.ledger import is_waiting, lingering
 from broker.core.placement import choose_slot
-from broker.core.session import Session, State
+from broker.core.session import EndReason, Session, State
 from broker.core.slot import Backend, BackendState
-from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
+from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Warn, Withdraw, next_deadline, step
 from broker.errors import NotFound, StoreUnavailable
 from broker.providers.base import Activation, LaunchOrder, Provider
 from broker.queue_moves import tell_queue_moves
@@ -53,6 +54,7 @@ class _Work:
     deadline: float | None = None
     slot_id: str | None = None
     released: str | None = None
+    warned: EndReason | None = None
 
     def wake_with_news(self) -> None:
         """Have the session looked at."""
@@ -105,13 +107,13 @@ class Reconciler:
         async with aclosing(self._store.changes()) as changes:
             async for session_ids in changes:
                 self._wake(session_ids, with_news=False)
-                newcomers = session_ids - self._work.keys()
+                newcomers = [session_id for session_id in session_ids if session_id not in self._work]
                 await self._see_who_waits(newcomers)
                 for session_id in newcomers:
                     self._work[session_id] = work = _Work()
                     group.create_task(self._keep(session_id, work), name=f"session {session_id}")
 
-    async def _see_who_waits(self, newcomers: frozenset[str]) -> None:
+    async def _see_who_waits(self, newcomers: Iterable[str]) -> None:
         """Those who were written by others, or before this broker began, wait in the order in which they came."""
         found = [session for session_id in newcomers if (session := await self._store.read(session_id)) is not None]
         for session in sorted(found, key=lambda session: session.pending_since):
@@ -191,6 +193,8 @@ class Reconciler:
             after = await self._store.write(after, linger=lingering(session, after, now))
             self._note_slot(after, work)
             _tell(session, after)
+        if after.warning is None:
+            work.warned = None
         for command in commands:
             await self._carry_out(command, after, work)
         work.revision, work.deadline = after.revision, next_deadline(after, facts)
@@ -265,6 +269,10 @@ class Reconciler:
                 await self._providers[slot.provider].release(slot)
                 work.released = slot.id
                 self._wake((session.id,))
+            case Warn(slot, alarm):
+                if work.warned is not alarm.reason:
+                    work.warned = alarm.reason
+                    await self._providers[slot.provider].notify(slot, warning_text(alarm, await self._store.now()))
             case _:
                 assert_never(command)
 

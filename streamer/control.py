@@ -16,6 +16,8 @@ from streamer.source import JsonObject
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MAX_BODY_BYTES = 64 * 1024
+_NOTICE_MOST_CHARS = 1000
+_LEVELS = ("info", "warning", "error")
 
 
 class Control:
@@ -33,6 +35,7 @@ class Control:
         app.router.add_put("/v1/session", self._claim)
         app.router.add_delete("/v1/session", self._release)
         app.router.add_get("/v1/status", self._status)
+        app.router.add_post("/v1/notice", self._notice)
         return app
 
     @web.middleware
@@ -61,6 +64,16 @@ class Control:
         await self._session.end(lambda: self._signaling.end_viewers(SESSION_ENDED))
         return web.Response(status=204)
 
+    async def _notice(self, request: web.Request) -> web.Response:
+        try:
+            level, message = _read_notice(await request.read())
+        except ValueError as error:
+            return web.json_response({"detail": str(error)}, status=422)
+        if self._session.claim is None or self._session.ending:
+            return web.json_response({"detail": "This backend serves no session."}, status=409)
+        self._session.notify(level, message)
+        return web.Response(status=204)
+
     async def _status(self, request: web.Request) -> web.Response:
         status: JsonObject = {
             "last_input_at": self._session.last_input_at,
@@ -72,14 +85,31 @@ class Control:
         return web.json_response(status)
 
 
-def _read_claim(body: bytes) -> tuple[Claim, Mapping[str, str]]:
-    """Raises ValueError naming what does not fit."""
+def _read_object(body: bytes) -> dict[str, object]:
+    """Raises ValueError."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
         raise ValueError("the body must be JSON") from None
     if not isinstance(message, dict):
         raise ValueError("the body must be a JSON object")
+    return message
+
+
+def _read_notice(body: bytes) -> tuple[str, str]:
+    """Raises ValueError naming what does not fit."""
+    notice = _read_object(body)
+    level, message = notice.get("level"), notice.get("message")
+    if not isinstance(level, str) or level not in _LEVELS:
+        raise ValueError(f"level must be one of {', '.join(_LEVELS)}")
+    if not isinstance(message, str) or not message.strip() or len(message) > _NOTICE_MOST_CHARS:
+        raise ValueError(f"message must be a text of 1 to {_NOTICE_MOST_CHARS} characters")
+    return level, message
+
+
+def _read_claim(body: bytes) -> tuple[Claim, Mapping[str, str]]:
+    """Raises ValueError naming what does not fit."""
+    message = _read_object(body)
     session_id, secret, arguments = (message.get(key) for key in ("session_id", "backend_secret", "arguments"))
     if not isinstance(session_id, str) or not session_id:
         raise ValueError("session_id must be a text")

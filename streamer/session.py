@@ -197,6 +197,12 @@ class BackendSession:
             raise ValueError(f"the message {event_type!r} has more than {MAX_MESSAGE_BYTES} bytes")
         self._call(lambda: self._broadcast(message))
 
+    def notify(self, level: str, message: str) -> None:
+        """Tell those viewers who are there; who comes later is not concerned."""
+        notice = json.dumps({"event_type": "notice", "payload": {"level": level, "message": message}})
+        for watcher in list(self._watchers.values()):
+            watcher.send(notice)
+
     def _broadcast(self, message: str) -> None:
         sent = [watcher.send(message) for watcher in list(self._watchers.values())]
         if not any(sent):

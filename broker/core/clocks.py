@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from broker.core.session import Alarm, EndReason, Phase, Session, State
@@ -65,6 +66,20 @@ def lead_s(session: Session, alarm: Alarm) -> float:
     """How long before this alarm its warning comes."""
     usual = min(WARN_MOST_S, alarm.clock_s / 3)
     return usual if session.clocks.warn_s is None else min(session.clocks.warn_s, alarm.clock_s)
+
+
+def warning_text(alarm: Alarm, now: float) -> str:
+    """What a viewer is told of an alarm that is near."""
+    match alarm.reason:
+        case EndReason.IDLE:
+            begin = "Are you still there? Without input the session ends"
+        case EndReason.MAX_LENGTH:
+            begin = "The session reaches its longest time"
+        case EndReason.RELAY_LOST:
+            begin = "The relay is gone. If it does not come back, the session ends"
+        case _:
+            begin = "The session ends"
+    return f"{begin} in {max(math.ceil(alarm.at - now), 0)} s."
 
 
 def input_grain_s(idle_s: float) -> float:

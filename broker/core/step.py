@@ -10,7 +10,7 @@ from broker.core.intent import stopped
 from broker.core.ledger import Ledger
 from broker.core.placement import choose_ports
 from broker.core.principal import ITSELF
-from broker.core.session import TELLS, EndReason, Phase, Session, State, Wanted, ended, evolved
+from broker.core.session import TELLS, Alarm, EndReason, Phase, Session, State, Wanted, ended, evolved
 from broker.core.slot import Backend, BackendState, SlotRef
 from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
 
@@ -76,7 +76,15 @@ class Release:
     slot: SlotRef
 
 
-Command = Launch | Activate | Publish | Withdraw | Release
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Have this slot's backend tell its viewers of the alarm, unless they were told of this warning."""
+
+    slot: SlotRef
+    alarm: Alarm
+
+
+Command = Launch | Activate | Publish | Withdraw | Release | Warn
 
 
 def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Command, ...]]:
@@ -280,6 +288,8 @@ def _commands(session: Session, facts: Facts) -> list[Command]:
             commands.append(Launch(session.slot))
         elif facts.backend.state is BackendState.IDLE:
             commands.append(Activate(session.slot))
+    if session.slot is not None and session.warning is not None and session.viewer_present:
+        commands.append(Warn(session.slot, session.warning))
     route = session.route
     if route is not None and route != facts.published:
         commands.append(Publish(route))

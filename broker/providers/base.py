@@ -41,6 +41,9 @@ class Provider(Protocol):
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
         """Give the backend its session as soon as it is idle. Does not wait for it."""
 
+    async def notify(self, slot: SlotRef, warning: str) -> None:
+        """Have the backend tell its viewers, where it can. Does not wait for it."""
+
     async def release(self, slot: SlotRef) -> None:
         """End the backend and free all that it held; returns when that is done. A slot not known is free already."""
 

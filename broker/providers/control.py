@@ -64,6 +64,10 @@ class ControlClient:
         """`DELETE /v1/session`: its viewers are told, and it becomes idle or exits."""
         await self._call("DELETE", "/session", timeout_s=1)
 
+    async def post_notice(self, level: str, message: str) -> None:
+        """`POST /v1/notice`: its viewers are told; a backend that does not know this call tells nobody."""
+        await self._call("POST", "/notice", timeout_s=2, body={"level": level, "message": message})
+
     async def activity(self) -> Activity | None:
         """From `GET /v1/status`; None where that does not say it."""
         status, answer = await self._call("GET", "/status", timeout_s=2)

@@ -30,6 +30,7 @@ _POLL_GROWTH = 1.1
 _POLL_MOST_S = 0.5
 _STATUS_EVERY_S = 10.0
 _MESSAGE_MOST_CHARS = 700
+_WARNINGS_MOST = 4
 
 
 class Occupant:
@@ -54,6 +55,7 @@ class Occupant:
         self._end_grace_s = end_grace_s
         self._now = Backend(BackendState.STARTING)
         self._secrets: list[str] = []
+        self._warnings: asyncio.Queue[str] = asyncio.Queue(_WARNINGS_MOST)
         self._activation: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
 
     def activate(self, activation: Activation) -> None:
@@ -61,6 +63,12 @@ class Occupant:
         if not self._activation.done():
             self._secrets.append(activation.backend_secret)
             self._activation.set_result(activation)
+
+    def notify(self, warning: str) -> None:
+        """Tell its viewers; more than it can be told in time is dropped, as it would come too late."""
+        if not self._is_plain:
+            with suppress(asyncio.QueueFull):
+                self._warnings.put_nowait(warning)
 
     def fail(self, message: str) -> None:
         """Say that this backend is not coming back; the message is for callers, so it is short and holds no secret."""
@@ -137,7 +145,7 @@ class Occupant:
             while True:
                 if not self._is_plain:
                     await self._ask_for_activity(client)
-                await asyncio.sleep(_STATUS_EVERY_S)
+                await self._pass_a_warning(client, within_s=_STATUS_EVERY_S)
         except BackendFailed as error:
             return str(error)
 
@@ -166,6 +174,15 @@ class Occupant:
     async def _ask_for_activity(self, client: ControlClient) -> None:
         with suppress(NoAnswer):
             self._tell(replace(self._now, activity=await client.activity()))
+
+    async def _pass_a_warning(self, client: ControlClient, *, within_s: float) -> None:
+        try:
+            async with asyncio.timeout(within_s):
+                warning = await self._warnings.get()
+        except TimeoutError:
+            return
+        with suppress(NoAnswer, BackendFailed):
+            await client.post_notice("warning", warning)
 
     async def _end(self, child: Child, client: ControlClient) -> None:
         try:

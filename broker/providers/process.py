@@ -80,6 +80,10 @@ class ProcessProvider:
         if slot.id in self._occupants:
             self._occupants[slot.id][0].activate(activation)
 
+    async def notify(self, slot: SlotRef, warning: str) -> None:
+        if slot.id in self._occupants:
+            self._occupants[slot.id][0].notify(warning)
+
     async def release(self, slot: SlotRef) -> None:
         if slot.id not in self._occupants:
             return

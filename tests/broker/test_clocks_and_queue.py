@@ -218,8 +218,25 @@ async def test_a_viewer_of_a_foreign_backend_who_rests_is_warned_then_ended_and_
         over = await it.now(rests)
         assert over.end_reason is EndReason.IDLE and over.ended_at == began + 60 + 12
         assert await it.warnings(rests) == ["idle"]
+        told = "Are you still there? Without input the session ends in 20 s."
+        assert rests.slot is not None and it.provider.warnings == [(rests.slot.id, told)]
         assert [(await it.now(one)).state for one in (acts, silent)] == [State.READY, State.READY]
         assert await it.warnings(acts) == []
+
+
+async def test_viewers_are_told_once_of_each_warning_however_often_its_alarm_moves() -> None:
+    clocks = replace(CLOCKS, idle_s=60, warn_s=60)
+    async with broker(make_profile(clocks=clocks)) as it:
+        session = await it.create(wait_s=5)
+        for _ in range(6):
+            await it.relay.viewers(session.id, 1, input_at=await it.store.now() - 13)
+            await asyncio.sleep(30)
+        assert len(it.provider.warnings) == 1 < len(await it.warnings(session))
+        await it.relay.viewers(session.id, 1, input_at=await it.store.now() + 60)
+        await asyncio.sleep(1)
+        assert (await it.now(session)).warning is None
+        await asyncio.sleep(75)
+        assert len(it.provider.warnings) == 2
 
 
 @pytest.mark.parametrize("shares", [("ann",), ("ann", "ben", "cleo")])

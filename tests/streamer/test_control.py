@@ -19,7 +19,9 @@ READY = {"state": "idle", "protocol": 1}
     "authorization",
     [None, "", "Bearer ", "Bearer wrong", f"bearer {TOKEN}", f"Bearer {TOKEN} ", f"Bearer {TOKEN}\u00e9"],
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/ready"), ("PUT", "/v1/session"), ("GET", "/nothing")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/ready"), ("PUT", "/v1/session"), ("POST", "/v1/notice"), ("GET", "/nothing")]
+)
 async def test_nothing_is_said_without_the_token(
     open_server: OpenServer, method: str, path: str, authorization: str | None
 ) -> None:
@@ -98,6 +100,43 @@ async def test_release_ends_viewers_and_the_next_session_starts_clean(open_serve
     async with watching(server, session="session-2", backend_secret="another") as client:
         assert (await client.stamp()).frame < 10
         assert (await client.frame()).shape == (180, 320, 3)
+
+
+async def test_a_notice_reaches_the_viewers_who_are_there_and_nobody_who_comes_later(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern())
+    notice = {"level": "warning", "message": "The session ends in 60 s."}
+    assert (await ask(server, "POST", "/v1/notice", notice))[0] == 409, "there is no session yet"
+    await claim(server)
+    assert (await ask(server, "POST", "/v1/notice", notice | {"message": "Too early."}))[0] == 204
+    async with watching(server, video={"width": 160, "height": 90}) as client:
+        await client.frame()
+        await client.send(client.messages, {"type": "input", "event": "blur", "seq": 1})
+        await client.hear("inputEcho")
+        assert await ask(server, "POST", "/v1/notice", notice) == (204, None)
+        assert await client.hear("notice") == notice
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        [],
+        {},
+        {"level": "warning"},
+        {"message": "a"},
+        {"level": "fatal", "message": "a"},
+        {"level": ["warning"], "message": "a"},
+        {"level": "warning", "message": " "},
+        {"level": "warning", "message": 1},
+        {"level": "warning", "message": "x" * 1001},
+    ],
+)
+async def test_malformed_notice_is_told_to_nobody(open_server: OpenServer, body: object) -> None:
+    server = await open_server(TestPattern())
+    await claim(server)
+    code, detail = await ask(server, "POST", "/v1/notice", body)
+    assert code == 422
+    assert isinstance(detail, dict) and "must be" in detail["detail"]
 
 
 async def test_old_outbox_reaches_nobody_in_the_next_session(open_server: OpenServer) -> None:

@@ -34,6 +34,7 @@ class SaidProvider:
         self.fail = ""
         self.orders: list[LaunchOrder] = []
         self.activations: list[Activation] = []
+        self.warnings: list[tuple[str, str]] = []
         self._backends: dict[str, Backend] = {}
         self._changed = ChangeSignal()
 
@@ -50,6 +51,9 @@ class SaidProvider:
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
         self.activations.append(activation)
         self._tell(slot, Backend(BackendState.CLAIMED, ENDPOINT, activation.session_id))
+
+    async def notify(self, slot: SlotRef, warning: str) -> None:
+        self.warnings.append((slot.id, warning))
 
     async def release(self, slot: SlotRef) -> None:
         self._backends.pop(slot.id, None)

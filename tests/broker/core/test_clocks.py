@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from broker.core.clocks import (
     next_alarm,
     next_look,
     viewer_is_present,
+    warning_text,
 )
 from broker.core.session import Alarm, EndReason, Phase, Session, State, ended
 from broker.core.slot import Activity
@@ -86,6 +88,20 @@ def test_a_warning_comes_a_minute_before_or_a_third_of_the_clock_or_as_the_profi
     assert (lead_s(told, long), lead_s(told, short)) == (20.0, 20.0)
     never = replace(session, clocks=replace(CLOCKS, warn_s=0))
     assert lead_s(never, long) == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (EndReason.IDLE, "Are you still there? Without input the session ends in 60 s."),
+        (EndReason.MAX_LENGTH, "The session reaches its longest time in 60 s."),
+        (EndReason.RELAY_LOST, "The relay is gone. If it does not come back, the session ends in 60 s."),
+        (EndReason.DISCONNECTED, "The session ends in 60 s."),
+    ],
+)
+def test_a_viewer_is_told_which_clock_it_is_and_how_long_it_runs(reason: EndReason, told: str) -> None:
+    assert warning_text(Alarm(1060.0, reason, "", 600.0), 1000.4) == told
+    assert warning_text(Alarm(1060.0, reason, "", 600.0), 1061.0) == told.replace("60 s", "0 s")
 
 
 def test_a_placed_session_has_time_to_start() -> None:

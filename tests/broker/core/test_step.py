@@ -13,6 +13,7 @@ from broker.core.step import (
     Launch,
     Publish,
     Release,
+    Warn,
     Withdraw,
     next_deadline,
     step,
@@ -355,5 +356,8 @@ def test_the_alarm_is_warned_of_once_and_the_warning_taken_back_when_it_moves_aw
     warned, _ = step(watched, heard(1020.0), 1065.0)
     assert warned.warning is not None and (warned.warning.reason, warned.warning.at) == (EndReason.IDLE, 1080.0)
     assert step(warned, heard(1020.0), 1070.0)[0] == warned
+    assert step(warned, heard(1020.0), 1070.0)[1] == (Warn(SLOT, warned.warning),)
+    gone, commands = step(warned, replace(heard(1020.0), report=facts_of_ready(session).report), 1070.0)
+    assert (gone.viewer_present, commands) == (False, ()), "nobody is there to be told"
     calm, _ = step(warned, heard(1071.0), 1071.0)
     assert (calm.warning, calm.last_input_at) == (None, 1071.0)

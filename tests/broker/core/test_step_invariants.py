@@ -27,7 +27,7 @@ from broker.core.ledger import (
 from broker.core.placement import choose_ports, choose_slot, placed_or_waiting
 from broker.core.session import Session, State, Wanted
 from broker.core.slot import Activity, Backend, BackendState
-from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Withdraw, next_deadline, step
+from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Warn, Withdraw, next_deadline, step
 from broker.errors import Conflict, Forbidden
 from broker.waiting_room import WaitingRoom
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteError, RouteReport, RouteState
@@ -250,6 +250,8 @@ class World(RuleBasedStateMachine):
             case Release(slot):
                 self.backends.pop(slot.id, None)
                 self.released.add(slot.id)
+            case Warn(slot, alarm):
+                assert session.viewer_present and session.slot == slot and alarm.at > self.now
 
     def write_within(self, before: Session | None, after: Session, bounds: Mapping[str, int]) -> None:
         """As a store does it: nothing at all is written where a pool would outgrow its bound."""

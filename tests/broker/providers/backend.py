@@ -81,6 +81,14 @@ class Control(BaseHTTPRequestHandler):
         Control.session = body
         self.answer(200, self.state())
 
+    def do_POST(self) -> None:
+        if self.allowed():
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if self.options.record is not None:
+                with self.options.record.open("a") as record:
+                    record.write(f"{body}\n")
+            self.answer(204)
+
     def do_DELETE(self) -> None:
         if self.allowed():
             Control.session = None

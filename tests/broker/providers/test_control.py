@@ -118,6 +118,16 @@ async def test_activity_is_known_where_the_backend_tells_it(
     assert await client.activity() == activity
 
 
+@pytest.mark.parametrize("status", [204, 404, 409])
+async def test_a_notice_is_posted_once_whatever_becomes_of_it(
+    client: ControlClient, answers: Answers, status: int
+) -> None:
+    answers.status, answers.text = status, ""
+    await client.post_notice("warning", "Soon.")
+    asked = ("POST", "/v1/notice", f"Bearer {TOKEN}", '{"level": "warning", "message": "Soon."}')
+    assert answers.asked == [asked]
+
+
 async def test_nobody_listening_is_no_answer() -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(NoAnswer):

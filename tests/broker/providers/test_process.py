@@ -316,6 +316,30 @@ async def test_the_last_input_is_asked_for(provider: ProcessProvider) -> None:
     assert backend.activity == Activity(1234.5)
 
 
+async def test_a_backend_passes_warnings_on_to_its_viewers(provider: ProcessProvider, tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    await provider.launch(SLOT, order("--record", str(record)))
+    await provider.notify(SLOT, "First.")
+    await provider.activate(SLOT, ACTIVATION)
+    await in_state(provider, BackendState.CLAIMED)
+    for number in range(20):
+        await provider.notify(SLOT, f"Number {number}.")
+    await eventually(lambda: "Number 2." in record.read_text())
+    notices = [line for line in record.read_text().splitlines() if line.startswith("{")]
+    assert notices[0] == '{"level": "warning", "message": "First."}'
+    assert len(notices) <= 8, "what cannot be told in time is dropped"
+
+
+async def test_a_plain_backend_is_not_called_for_warnings(provider: ProcessProvider) -> None:
+    await provider.launch(SLOT, plain_order())
+    await provider.activate(SLOT, ACTIVATION)
+    await in_state(provider, BackendState.CLAIMED)
+    await provider.notify(SLOT, "Soon.")
+    await provider.notify(replace(SLOT, id="nobody"), "Soon.")
+    await asyncio.sleep(0.2)
+    assert (await in_state(provider, BackendState.CLAIMED)).message == ""
+
+
 async def test_a_backend_is_told_of_its_sessions_end_before_its_own(provider: ProcessProvider, tmp_path: Path) -> None:
     record = tmp_path / "record"
     await provider.launch(SLOT, order("--record", str(record)))
