@@ -41,7 +41,7 @@ async def read_body(request: web.Request) -> bytes:
     if announced > MAX_BODY_BYTES:
         raise _too_large(announced)
     try:
-        async with asyncio.timeout(_READ_TIMEOUT_S):
+        async with asyncio.timeout(None if request.content.is_eof() else _READ_TIMEOUT_S):
             content = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(text=f"The body did not come within {_READ_TIMEOUT_S:g} s.") from None

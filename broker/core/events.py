@@ -58,8 +58,9 @@ def events_between(before: Session | None, after: Session) -> tuple[EventDraft, 
             return ()
         return (_draft(EventType.ENDED, after, _end(after)),)
     events: list[EventDraft] = []
-    if before is None or _state(before) != _state(after):
-        events.append(_draft(EventType.STATE, after, _state(after)))
+    state = _state(after)
+    if before is None or _state(before) != state:
+        events.append(_draft(EventType.STATE, after, state))
     route = _route(after)
     if route is not None and (before is None or _route(before) != route):
         events.append(_draft(EventType.ROUTE, after, route))
