@@ -57,6 +57,9 @@ class NoProvider:
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
         self._tell(slot, Backend(BackendState.CLAIMED, self._endpoint, activation.session_id))
 
+    async def notify(self, slot: SlotRef, warning: str) -> None:
+        pass
+
     async def release(self, slot: SlotRef) -> None:
         if self._backends.pop(slot.id, None) is not None:
             self._changed.fire()
