@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
+from broker.configuration import ConfigurationError
 from broker.core.principal import Principal, nobody
 from broker.errors import Unauthenticated
 from broker.identity.gateway import Gateway
 from broker.identity.headers import Headers
-from broker.identity.jwks import KeySet
+from broker.identity.jwks import FetchError, KeySet, parse_keys, read_key_file
 from broker.identity.jwt import JwtVerifier
 from broker.identity.keys import PREFIX, ApiKeys, read_keys
 from broker.identity.networks import Networks
@@ -70,4 +72,9 @@ def bearer_of(headers: Headers) -> str | None:
 
 
 def _key_set(settings: JwtSettings) -> KeySet:
+    if "://" not in settings.jwks:  # an issuer may be away for a while; a file that is wrong now stays wrong
+        try:
+            parse_keys(read_key_file(Path(settings.jwks)))
+        except FetchError as error:
+            raise ConfigurationError(settings.jwks, "", f"{error}: name a file with the issuer's JWKS") from error
     return KeySet(settings.jwks, ca_file=settings.ca_file, timeout_s=settings.timeout_s, refresh_s=settings.refresh_s)

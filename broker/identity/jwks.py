@@ -106,7 +106,7 @@ class KeySet:
 
     async def _fetch(self) -> bytes:
         if self._tls is None:
-            return await asyncio.to_thread(_read, Path(self._location))
+            return await asyncio.to_thread(read_key_file, Path(self._location))
         connector = aiohttp.TCPConnector(ssl=self._tls, force_close=True)
         try:
             async with (
@@ -177,7 +177,8 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
         raise ConfigurationError(str(ca_file), "", "holds no certificates: name a file of them in PEM form") from error
 
 
-def _read(path: Path) -> bytes:
+def read_key_file(path: Path) -> bytes:
+    """What the file holds. Raises FetchError."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)

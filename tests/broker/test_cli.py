@@ -113,13 +113,16 @@ def test_a_wrong_key_in_the_file_stops_the_start_with_one_line(tmp_path: Path) -
     assert_one_line(pixelferry("up", "--config", str(config)), 2, str(config), "relay.prots", "'ports'")
 
 
-@pytest.mark.parametrize("setting", ["IDENTITY__KEYS_FILE", "ADMISSION__SECRET_FILE", "IDENTITY__JWT__CA_FILE"])
+@pytest.mark.parametrize(
+    "setting", ["IDENTITY__KEYS_FILE", "ADMISSION__SECRET_FILE", "IDENTITY__JWT__CA_FILE", "IDENTITY__JWT__JWKS"]
+)
 def test_a_wrong_file_of_secrets_stops_the_start_and_is_not_repeated(tmp_path: Path, setting: str) -> None:
     file = tmp_path / "secrets"
     file.write_text("hush")
     jwt = {"JWKS": "https://127.0.0.1:1/", "ISSUER": "https://issuer.example", "AUDIENCE": "ferry"}
     environment = {f"PIXELFERRY_IDENTITY__JWT__{name}": value for name, value in jwt.items()}
-    stopped = pixelferry("up", "--listen", "127.0.0.1:0", **environment, **{f"PIXELFERRY_{setting}": str(file)})
+    environment[f"PIXELFERRY_{setting}"] = str(file)
+    stopped = pixelferry("up", "--listen", "127.0.0.1:0", **environment)
     assert_one_line(stopped, 2, str(file))
     assert "hush" not in stopped.stderr + stopped.stdout
 
