@@ -38,7 +38,14 @@ class Authentication:
 
     async def __call__(self, request: web.Request) -> Principal:
         """The principal by identity alone. Raises Unauthenticated, Forbidden, StoreUnavailable."""
-        found = await self._identity.identify(request.headers, _peer(request))
+        try:
+            found = await self._identity.identify(request.headers, _peer(request))
+        except Unauthenticated as error:
+            token = _presented(request)
+            if token is None or not is_admission_token(token):
+                raise
+            detail = "An admission token is good for its own session alone. Send a key or token of yours."
+            raise Unauthenticated(detail, presented=True) from error
         if found.ambient and request.method not in _SAFE_METHODS and not self._is_of_own_page(request):
             raise Forbidden
         return found.principal

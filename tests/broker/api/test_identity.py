@@ -53,6 +53,13 @@ def assert_unknown(answer: Answer, *, presented: bool) -> None:
     assert answer.headers["WWW-Authenticate"] == wanted
 
 
+async def test_a_holder_who_asks_for_more_is_told_what_the_token_is_for(guarded: Served) -> None:
+    token = str((await guarded.call("POST", "/stream", BODY, Authorization=bearer(ANN))).json["token"])
+    answer = await guarded.call("GET", "/stream", Authorization=bearer(token))
+    assert_unknown(answer, presented=True)
+    assert "its own session alone" in str(answer.json["detail"])
+
+
 async def test_the_open_documentation_names_nothing_of_the_catalog(guarded: Served) -> None:
     document = (await guarded.call("GET", "/streaming/openapi.json")).body.decode()
     assert '"app"' not in document
