@@ -6,11 +6,16 @@ import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes is the machine's affair: what judges time is in bench/.
+settings.register_profile("pixelferry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def pytest_configure() -> None:
     """Say that there is no loop yet: else pytest-asyncio's look at the present one makes one that nobody closes."""
     asyncio.set_event_loop(None)
+    settings.load_profile("pixelferry")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

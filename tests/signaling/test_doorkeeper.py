@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -76,18 +76,18 @@ async def test_a_token_lets_its_bearer_in_and_the_backend_sees_the_role_but_no_t
 
 
 @pytest.mark.parametrize(
-    ("token", "reason"),
+    ("made", "reason"),
     [
-        (None, SignalingRefusal.NO_TOKEN),
-        (token_of(new_key()), SignalingRefusal.BAD_TOKEN),
-        (token_of(KEY, session="another"), SignalingRefusal.BAD_TOKEN),
-        (token_of(KEY, age_s=400), SignalingRefusal.EXPIRED_TOKEN),
+        (lambda: None, SignalingRefusal.NO_TOKEN),
+        (lambda: token_of(new_key()), SignalingRefusal.BAD_TOKEN),
+        (lambda: token_of(KEY, session="another"), SignalingRefusal.BAD_TOKEN),
+        (lambda: token_of(KEY, age_s=400), SignalingRefusal.EXPIRED_TOKEN),
     ],
 )
 async def test_a_program_is_refused_by_403_and_a_page_by_4003_each_with_the_reason(
-    token: str | None, reason: SignalingRefusal
+    made: Callable[[], str | None], reason: SignalingRefusal
 ) -> None:
-    backend = Backend()
+    backend, token = Backend(), made()
     protocols = [SESSION_PROTOCOL] if token is None else offering(token)
     async with guarded(backend) as relay:
         with pytest.raises(InvalidStatus) as refused:
