@@ -12,6 +12,9 @@ ORBIT_PER_PICTURE = math.radians(270.0)
 NEAREST, FARTHEST = 1e-3, 100.0
 """Bounds of the distance, in radii of what was framed last."""
 
+_LEAST_EXTENT = 1e-9
+"""The smallest box that counts as one, in parts of its distance from the origin."""
+
 
 class UpAxis(StrEnum):
     """The axis of the stage that points up."""
@@ -34,9 +37,13 @@ class Bounds:
 
     @property
     def radius(self) -> float:
-        """Half its diagonal; 1 for a box without extent, so that a single point can be framed."""
+        """Half its diagonal; 1 for a box without extent, so that a single point can be framed.
+
+        One that is lost in the rounding of its coordinates has none: no eye could stand before it.
+        """
         half = length(subtract(self.high, self.low)) * 0.5
-        return half if half > 0.0 else 1.0
+        farthest = max(map(abs, (*self.low, *self.high)))
+        return half if half > farthest * _LEAST_EXTENT else 1.0
 
     def corners(self) -> Iterator[Vector]:
         """Its eight corners."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streamer.usd_viewer.camera import (
@@ -128,6 +128,8 @@ def test_zoom_stays_within_reach(camera: Camera, factor: float) -> None:
 
 @settings(deadline=None)
 @given(cameras, boxes, st.floats(0.3, 3.0))
+@example(Camera(elevation=0.0, azimuth=1.0), Bounds((1.0, 0.0, 0.0), (1.0, 0.0, 9e-281)), 1.0)
+@example(Camera(elevation=0.3, azimuth=1.0), Bounds((1.0, 0.5, 0.0), (1.0 + 4e-16, 0.5, 0.0)), 1.0)
 def test_frame_shows_all_of_a_box(camera: Camera, box: Bounds, aspect: float) -> None:
     framed = frame(camera, tuple(box.corners()), box.radius, aspect)
     for corner in box.corners():
