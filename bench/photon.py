@@ -165,7 +165,7 @@ def tell_of_frames(name: str, drawn: dict[int, Drawn], seen: list[Seen], sent: l
     photons, latest = [], iter(sorted(shown.items()))
     number, presented = next(latest, (None, 0.0))
     first = min(shown, default=0)
-    for seq, at in enumerate(sent, start=2):
+    for seq, at in enumerate(sent, start=1):
         while number is not None and number < seq:
             number, presented = next(latest, (None, 0.0))
         if number is not None and seq > first:
