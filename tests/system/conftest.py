@@ -1,11 +1,11 @@
 """Fixtures of the whole path: the real command line, a real browser."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.absence import absent
 from tests.system.browser import Chromium, chromium_path, running_chromium
 from tests.system.ferry import Ferry, running_ferry
 
@@ -17,13 +17,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.system)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(90))
-
-
-def absent(what: str) -> None:
-    """Skips for want of a tool; where the tests judge a change, the tool has to be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed: scripts/setup.sh test installs it when root")
-    pytest.skip(f"{what} is not installed")
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.absence import absent
 from tests.system.browser import Chromium, Tab, detail, difference
-from tests.system.conftest import absent
 from tests.system.ferry import Ferry, eventually, running_ferry
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

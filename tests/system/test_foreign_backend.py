@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.absence import absent
 from tests.system.browser import Chromium
-from tests.system.conftest import absent
 from tests.system.ferry import Ferry, eventually, running_ferry
 from tests.system.page_server import serving
 

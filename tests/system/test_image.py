@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.system.conftest import absent
+from tests.absence import absent
 from tests.system.ferry import running_ferry
 
 PROJECT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ class DebianRoot:
 @pytest.fixture
 def debian_root(tmp_path: Path) -> Iterator[DebianRoot]:
     if os.geteuid() != 0:
-        pytest.skip("making a Debian root takes the superuser")
+        absent("the superuser's right to make a Debian root", mend="run the tests as root")
     if shutil.which("debootstrap") is None:
         absent("debootstrap")
     root = tmp_path / "root"

@@ -19,8 +19,8 @@ from streamer.server import StreamServer
 from streamer.settings import StreamSettings
 from streamer.source import Frame, JsonObject, Outbox, VideoFormat
 from streamer.test_pattern import TestPattern
+from tests.absence import absent
 from tests.system.browser import FLAGS, chromium_path
-from tests.system.conftest import absent
 
 Heard = TypeVar("Heard", bound=InputEvent)
 

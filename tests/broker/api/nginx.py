@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import absent
+from tests.absence import absent
 
 SHIPPED = Path(__file__).parents[3] / "deploy" / "gateway"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.absence import absent
+
 PRELUDE = """
 import sys, socket
 from pathlib import Path
@@ -60,7 +62,7 @@ for attempt in (
         )
     said = done.stdout.split()
     if said == ["unsupported"]:
-        pytest.skip("this kernel has no Landlock; the stage policy stands alone")
+        absent("Landlock", mend="use Linux 5.13 or newer")
     assert said == ["allowed", *["refused"] * 5], done.stderr
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.absence import absent
 from tests.broker.api.nimble.clients import STUDIO
 from tests.broker.api.serving import Served
-from tests.system.conftest import absent
 
 ROOT = Path(__file__).parents[4]
 
