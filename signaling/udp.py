@@ -14,23 +14,18 @@ from collections.abc import Callable
 from signaling.core.address import Sockaddr, canonical_host
 from signaling.core.flow import FlowLimits, FlowTable
 from signaling.core.media_path import IceCredentials, Side, TransportAddress
-from signaling.core.stun import PacketKind, packet_kind
+from signaling.core.stun import STUN_BELOW, PacketKind, packet_kind
 from signaling.core.targets import BackendTargets
 from signaling.core.verdict import Drop, ToBackend
+from signaling.downlink import Downlink
 from signaling.errors import PortUnavailable, TooManyViewers
 from signaling.metrics import CandidateRefusal, Direction, MediaDrop, RelayCounters
 from signaling.routes import Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory, is_loopback, is_own_host, upstream_host
 from signaling.traffic import BARE_RECORD_BYTES, HEARTBEAT_BYTES, Traffic
-from signaling.upstream import Upstream
+from signaling.upstream import DATAGRAMS_A_TURN, Upstream
 from signaling.viewer_path import UdpViewerPath
-
-_BUDGET = 64
-"""Datagrams that one socket may have handled before the others get their turn."""
-
-_STUN_BELOW = 4
-"""RFC 7983 §7: a first byte below this may be STUN."""
 
 _MEDIA_FROM = 64
 """RFC 7983 §7: of what passes on a confirmed flow, a first byte below this is a DTLS record's, which holds messages."""
@@ -64,6 +59,14 @@ class UdpMediaPort:
         self._buffer = bytearray(65536)
         self._view = memoryview(self._buffer)
         self._sock: socket.socket | None = None
+        self._downlink = Downlink(
+            route.backend.host,
+            self._table,
+            counters,
+            buffer=self._buffer,
+            monotonic=monotonic,
+            proved=self._know_backend,
+        )
         self.traffic = Traffic()
 
     def open(self) -> None:
@@ -72,7 +75,7 @@ class UdpMediaPort:
         self._upstream_host = self._settings.upstream_host or upstream_host(
             self._settings.host, self.route.backend.host
         )
-        self._sock = self._sockets.bind(self._settings.host, self.route.media_port)
+        self._sock = self._downlink.port = self._sockets.bind(self._settings.host, self.route.media_port)
         self._loop.add_reader(self._sock, self._read_clients, self._sock)
 
     def close(self) -> None:
@@ -82,7 +85,7 @@ class UdpMediaPort:
         if self._sock is not None:
             self._loop.remove_reader(self._sock)
             self._sock.close()
-            self._sock = None
+            self._sock = self._downlink.port = None
 
     def open_viewer(self, viewer_id: str, client_host: str) -> UdpViewerPath:
         """Open a path for a viewer; raises TooManyViewers, also when the process has no socket left for one."""
@@ -157,10 +160,10 @@ class UdpMediaPort:
     def _read_clients(self, sock: socket.socket) -> None:
         receive, buffer, view, confirmed = sock.recvfrom_into, self._buffer, self._view, self._confirmed
         try:
-            for _ in range(_BUDGET):
+            for _ in range(DATAGRAMS_A_TURN):
                 size, source = receive(buffer)
                 upstream = confirmed.get(source)
-                if upstream is None or buffer[0] < _STUN_BELOW or size == 0:
+                if upstream is None or buffer[0] < STUN_BELOW or size == 0:
                     self._judge_client(source, bytes(view[:size]))
                 else:
                     if buffer[0] < _MEDIA_FROM and size > BARE_RECORD_BYTES:
@@ -190,7 +193,7 @@ class UdpMediaPort:
         if cause is not None:
             self._counters.media_dropped.add(cause)
         if verdict.kept is not None:
-            self._send_to_client(upstream, source, verdict.kept)
+            self._downlink.send(upstream, source, verdict.kept)
         self._let_media_pass(upstream)
 
     def _upstream_for(self, verdict: ToBackend, source: Sockaddr) -> Upstream:
@@ -212,93 +215,6 @@ class UdpMediaPort:
                 self._unlock(upstream)
         return upstream
 
-    # From the backend to clients.
-
-    def _read_backend(self, upstream: Upstream) -> None:
-        try:
-            if upstream.trusted and upstream.confirmed and upstream.client is not None and self._sock is not None:
-                self._drain_confirmed(upstream, self._sock, upstream.client)
-            else:
-                self._drain_checked(upstream)
-        except BlockingIOError:
-            upstream.trusted = upstream.locked is not None
-        except ConnectionRefusedError:
-            self._counters.media_dropped.add(MediaDrop.REFUSED)
-        except OSError:
-            self._counters.media_dropped.add(MediaDrop.RECEIVE_FAILED)
-
-    def _drain_confirmed(self, upstream: Upstream, port: socket.socket, client: Sockaddr) -> None:
-        """The bulk of all datagrams goes here: nothing is looked up or made anew for each."""
-        receive, send, buffer, chunk = upstream.sock.recv_into, port.sendto, self._buffer, self._view
-        packets = total = 0
-        try:
-            for _ in range(_BUDGET):
-                size = receive(buffer)
-                if size != len(chunk):
-                    chunk = self._view[:size]
-                if buffer[0] < _STUN_BELOW or size == 0:
-                    self._judge_backend(upstream, bytes(chunk))
-                    continue
-                try:
-                    send(chunk, client)
-                except OSError:
-                    self._counters.media_dropped.add(MediaDrop.SEND_FAILED)
-                else:
-                    packets += 1
-                    total += size
-        finally:
-            upstream.packets_to_client += packets
-            upstream.bytes_to_client += total
-
-    def _drain_checked(self, upstream: Upstream) -> None:
-        """Before and while the kernel's filter is put up, strangers' datagrams may be in the queue."""
-        for _ in range(_BUDGET):
-            size, source = upstream.sock.recvfrom_into(self._buffer)
-            datagram = bytes(self._view[:size])
-            cause = self._disprove(upstream, source, datagram)
-            if cause is None:
-                self._judge_backend(upstream, datagram)
-            else:
-                self._counters.media_dropped.add(cause)
-
-    def _disprove(self, upstream: Upstream, source: Sockaddr, datagram: bytes) -> MediaDrop | None:
-        """Why this is not the backend's; None when it is. The first transport to prove itself to a flow is locked."""
-        address = TransportAddress(canonical_host(source[0]), source[1])
-        if upstream.locked is not None:
-            return None if address == upstream.locked else MediaDrop.FOREIGN_SOURCE
-        if not is_own_host(self.route.backend.host, address.host):
-            return MediaDrop.FOREIGN_SOURCE
-        if not self._table.proves_backend(upstream.viewer_id, datagram):
-            return MediaDrop.BAD_INTEGRITY
-        if upstream.flow is not None:
-            self._lock(upstream, source)
-            self._let_media_pass(upstream)
-        return None
-
-    def _judge_backend(self, upstream: Upstream, datagram: bytes) -> None:
-        now = self._monotonic()
-        if upstream.flow is None:
-            kept = self._table.keep(upstream.viewer_id, datagram, now)
-            if isinstance(kept, Drop):
-                self._counters.media_dropped.add(kept.cause)
-            return
-        verdict = self._table.from_backend(upstream.flow, datagram, now)
-        if isinstance(verdict, Drop):
-            self._counters.media_dropped.add(verdict.cause)
-        else:
-            self._send_to_client(upstream, verdict.address, datagram)
-
-    def _send_to_client(self, upstream: Upstream, client: Sockaddr, datagram: bytes | memoryview) -> None:
-        if self._sock is None:
-            return
-        try:
-            self._sock.sendto(datagram, client)
-        except OSError:
-            self._counters.media_dropped.add(MediaDrop.SEND_FAILED)
-        else:
-            upstream.packets_to_client += 1
-            upstream.bytes_to_client += len(datagram)
-
     # Flows and their sockets.
 
     def _open_upstream(self, viewer_id: str, targets: BackendTargets, host: str) -> Upstream:
@@ -306,8 +222,12 @@ class UdpMediaPort:
         if self._opaque:  # nothing can be learned: the profile fixes the port
             backend = self.route.backend
             self._lock(upstream, (backend.host, backend.media_port))
-        self._loop.add_reader(upstream.sock, self._read_backend, upstream)
+        self._loop.add_reader(upstream.sock, self._downlink.read, upstream)
         return upstream
+
+    def _know_backend(self, upstream: Upstream, peer: Sockaddr) -> None:
+        self._lock(upstream, peer)
+        self._let_media_pass(upstream)
 
     def _lock(self, upstream: Upstream, peer: Sockaddr) -> None:
         try:
@@ -324,7 +244,7 @@ class UdpMediaPort:
     def _rebind(self, upstream: Upstream, host: str | None = None) -> None:
         self._loop.remove_reader(upstream.sock)
         upstream.rebind(host)
-        self._loop.add_reader(upstream.sock, self._read_backend, upstream)
+        self._loop.add_reader(upstream.sock, self._downlink.read, upstream)
 
     def _let_media_pass(self, upstream: Upstream) -> None:
         if upstream.confirmed and upstream.locked is not None and upstream.client is not None:

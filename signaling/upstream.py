@@ -10,6 +10,9 @@ from signaling.metrics import MediaDrop
 from signaling.sockets import SocketFactory
 from signaling.traffic import Count
 
+DATAGRAMS_A_TURN = 64
+"""Datagrams that one socket may have handled before the others get their turn."""
+
 
 class Upstream:
     """A socket towards the backend with what the datagram path needs at hand.

@@ -8,6 +8,9 @@ from enum import Enum
 
 from aioice import stun
 
+STUN_BELOW = 4
+"""RFC 7983 §7: a first byte below this may be STUN."""
+
 _COOKIE = stun.COOKIE.to_bytes(4, "big")
 
 
