@@ -4,12 +4,12 @@
 RENDERING_PACKAGES=(libegl1 libgl1 libgl1-mesa-dri)
 
 # A WebRTC stack that is not ours (GStreamer's webrtcbin, its bindings, an X server and a program for the examples);
-# debootstrap makes the root that image.sh runs in.
+# debootstrap makes the root that image.sh runs in, redis-server holds the shared state.
 TEST_PACKAGES=(
     debootstrap nginx
     gir1.2-gst-plugins-bad-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-nice
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good
-    python3-gi python3-websockets x11-apps xvfb
+    python3-gi python3-websockets redis-server redis-tools x11-apps xvfb
 )
 
 # Prints those of the named Debian packages that are not installed.
