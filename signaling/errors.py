@@ -3,6 +3,7 @@
     RelayError
     ├── PortUnavailable     another process holds a port of the route, or the host refuses it
     ├── TableUnavailable    the route table cannot be reached; what is served is served on
+    ├── Deposed             another broker holds the lease by now: this one's write was refused
     └── TooManyViewers      the route serves as many viewers as it may
 
 Bad bytes from the net are no errors: they are dropped and counted (`signaling.metrics`).
@@ -34,6 +35,13 @@ class PortUnavailable(RelayError):
 
 class TableUnavailable(RelayError):
     """The route table cannot be reached now; ask again later."""
+
+
+class Deposed(RelayError):
+    """The writer held the lease with a fence that is not the latest any more; nothing was written.
+
+    Session store and route table raise it alike: whoever gets it stops converging.
+    """
 
 
 class TooManyViewers(RelayError):

@@ -1,0 +1,98 @@
+"""What every form of the lease must do. A new form joins by one more name in `lease`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from broker.core.pauses import KEPT_PAUSES, Pause
+from broker.stores.lease import Lease, MemoryLease
+from tests.broker.stores.test_conformance import Clock
+
+TTL_S = 0.2
+
+
+@dataclass
+class Rig:
+    """A lease, and how its time goes by."""
+
+    lease: Lease
+    wait: Callable[[float], Awaitable[None]]
+
+
+@pytest.fixture(params=["memory"])
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    clock = Clock()
+
+    async def wait(seconds: float) -> None:
+        clock.now += seconds
+
+    yield Rig(MemoryLease(clock), wait)
+
+
+async def test_one_holds_the_lease_and_the_others_are_told_for_how_long(rig: Rig) -> None:
+    ours = await rig.lease.take("a", TTL_S)
+    theirs = await rig.lease.take("b", TTL_S)
+    assert ours.fence is not None and theirs.fence is None
+    assert 0 < theirs.left_s <= TTL_S + 0.001
+
+
+async def test_a_renewed_lease_keeps_its_fence_and_its_holder(rig: Rig) -> None:
+    first = await rig.lease.take("a", TTL_S)
+    for _ in range(3):
+        await rig.wait(TTL_S * 0.6)
+        assert (await rig.lease.take("a", TTL_S, fence=first.fence)).fence == first.fence
+        assert (await rig.lease.take("b", TTL_S)).fence is None
+
+
+async def test_a_lease_that_ran_out_goes_to_another_with_a_higher_fence(rig: Rig) -> None:
+    first = await rig.lease.take("a", TTL_S)
+    await rig.wait(TTL_S * 1.5)
+    second = await rig.lease.take("b", TTL_S)
+    assert first.fence is not None and second.fence is not None and second.fence > first.fence
+    assert (await rig.lease.take("a", TTL_S, fence=first.fence)).fence is None
+
+
+async def test_who_comes_back_before_anybody_else_gets_its_fence_back(rig: Rig) -> None:
+    first = await rig.lease.take("a", TTL_S)
+    await rig.wait(TTL_S * 1.5)
+    assert (await rig.lease.take("a", TTL_S, fence=first.fence)).fence == first.fence
+    await rig.wait(TTL_S * 1.5)
+    other = await rig.lease.take("b", TTL_S)
+    await rig.wait(TTL_S * 1.5)
+    again = await rig.lease.take("a", TTL_S, fence=first.fence)
+    assert other.fence is not None and again.fence is not None and again.fence > other.fence
+
+
+async def test_a_lease_given_up_is_free_at_once_and_only_its_holder_gives_it_up(rig: Rig) -> None:
+    first = await rig.lease.take("a", TTL_S)
+    assert first.fence is not None
+    await rig.lease.give_up("b", first.fence)
+    await rig.lease.give_up("a", first.fence - 1)
+    assert (await rig.lease.take("b", TTL_S)).fence is None
+    await rig.lease.give_up("a", first.fence)
+    await rig.lease.give_up("a", first.fence)
+    assert (await rig.lease.take("b", TTL_S)).fence is not None
+
+
+async def test_time_without_a_holder_is_a_pause_that_all_are_told_of(rig: Rig) -> None:
+    first = await rig.lease.take("a", TTL_S)
+    await rig.wait(TTL_S * 1.5)
+    second = await rig.lease.take("b", TTL_S)
+    assert second.pauses == (), "so short a time is but the lease's way to another"
+    await rig.wait(TTL_S * 3)
+    third = await rig.lease.take("b", TTL_S, fence=second.fence)
+    assert third.pauses == (Pause(second.at, third.at),)
+    assert (await rig.lease.take("a", TTL_S, fence=first.fence)).pauses == third.pauses
+
+
+async def test_of_many_pauses_the_latest_are_kept(rig: Rig) -> None:
+    if not isinstance(rig.lease, MemoryLease):
+        pytest.skip("it would last too long in real time")
+    for _ in range(KEPT_PAUSES + 2):
+        last = await rig.lease.take("a", TTL_S)
+        await rig.wait(TTL_S * 3)
+    assert len(last.pauses) == KEPT_PAUSES
+    assert last.pauses[-1].until == last.at
