@@ -54,6 +54,9 @@ class NoProvider:
     async def launch(self, slot: SlotRef, order: LaunchOrder) -> None:
         self._tell(slot, Backend(BackendState.IDLE, self._endpoint))
 
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
+        return False
+
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
         self._tell(slot, Backend(BackendState.CLAIMED, self._endpoint, activation.session_id))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from broker.errors import Invalid, NotFound, Problem
@@ -113,7 +113,8 @@ class Profile:
 
     `arguments` maps each argument's name to the pattern that its whole value must match. `slots` is how many backends
     there may be at once, `queue` how many sessions may wait for one. `ready_url` is asked for readiness before a
-    backend of `protocol` plain, else its port.
+    backend of `protocol` plain, else its port. Of nodes, those serve it that have all `labels` and, where it names
+    `zones`, are in one of them; `command`, `environment` and `slots` then mean nothing.
     """
 
     id: str
@@ -131,6 +132,13 @@ class Profile:
     slots: int
     ready_url: str | None = None
     queue: int = 100
+    labels: Mapping[str, str] = field(default_factory=dict)
+    zones: tuple[str, ...] = ()
+
+    @property
+    def on_nodes(self) -> bool:
+        """Whether its backends are those of nodes."""
+        return self.provider == "static"
 
     def serves(self, application_id: str, version: str) -> bool:
         """Whether sessions of this version of this application may use the profile."""

@@ -56,7 +56,8 @@ def lingering(before: Session | None, after: Session, now: float) -> dict[str, f
 
 
 def pools_of(session: Session) -> frozenset[str]:
-    """What the session counts in: all sessions and its share's until it ends, its profile's slots, its relay's ports.
+    """What the session counts in: all sessions and its share's until it ends, its profile's slots, its node's, its
+    relay's ports.
 
     One that waits for a slot counts in its profile's queue, and where ports are all that it lacks, among those too.
     """
@@ -66,6 +67,8 @@ def pools_of(session: Session) -> frozenset[str]:
         pools = set()
     if session.slot is not None:
         pools.add(slots_pool(session.slot.provider, session.slot.profile))
+        if session.slot.node:
+            pools.add(node_pool(session.slot.node))
     if session.ports is not None:
         pools.add(relay_pool(session.ports.relay_id))
     if is_waiting(session):
@@ -92,6 +95,11 @@ def share_pool(share: str) -> str:
 def slots_pool(provider: str, profile: str) -> str:
     """The pool of a profile's slots."""
     return f"slots/{provider}/{profile}"
+
+
+def node_pool(node: str) -> str:
+    """The pool of a node's slots that sessions hold."""
+    return f"node/{node}"
 
 
 def queue_pool(profile: str) -> str:

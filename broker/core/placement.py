@@ -14,9 +14,13 @@ from broker.core.ledger import (
     relay_pool,
     slots_pool,
 )
+from broker.core.node import Fleet
+from broker.core.node_placement import choose_node_slot, number_of
 from broker.core.session import TELLS, Phase, RelayPorts, Session, evolved
 from broker.core.slot import SlotRef, slot_claim
 from signaling.routes import PortRange, RelayInfo
+
+NO_NODES = Fleet()
 
 _STRIDE = 7919
 """A prime, so that tries after a taken pair do not walk into the same process's next port."""
@@ -27,7 +31,13 @@ _WALKED_SLOTS = 64
 
 
 def placed_or_waiting(
-    session: Session, profile: Profile, relays: Mapping[str, RelayInfo], ledger: Ledger, now: float
+    session: Session,
+    profile: Profile,
+    relays: Mapping[str, RelayInfo],
+    ledger: Ledger,
+    now: float,
+    *,
+    fleet: Fleet = NO_NODES,
 ) -> tuple[Session, dict[str, int]]:
     """A newcomer with slot and ports, if nobody waits for them and they are there; else as one who waits.
 
@@ -36,7 +46,7 @@ def placed_or_waiting(
     """
     queue = queue_pool(profile.id)
     if ledger.count(queue) == 0 and ledger.count(WAITING_FOR_PORTS) == 0:
-        slot = choose_slot(profile, session.id, ledger, run=session.run)
+        slot = choose_slot(profile, session.id, ledger, run=session.run, fleet=fleet, now=now)
         ports = choose_ports(relays, ledger, session.id) if slot is not None else None
         if slot is not None and (ports is not None or not relays):
             phase = Phase.STARTING if ports is not None else Phase.PLACING
@@ -50,12 +60,19 @@ def placed_or_waiting(
     return waiting, {queue: profile.queue}
 
 
-def choose_slot(profile: Profile, session_id: str, ledger: Ledger, *, run: int = 0) -> SlotRef | None:
-    """The first free slot of a profile; None when all are taken. `run` tells the starts of a session apart."""
+def choose_slot(
+    profile: Profile, session_id: str, ledger: Ledger, *, run: int = 0, fleet: Fleet = NO_NODES, now: float = 0
+) -> SlotRef | None:
+    """The first free slot of a profile, or one of the nodes that suit it; None when all are taken.
+
+    `run` tells the starts of a session apart.
+    """
     name = session_id[:8] if run == 0 else f"{session_id[:8]}-{run}"
+    if profile.on_nodes:
+        return choose_node_slot(profile, session_id, ledger, fleet, now, name=name)
     if ledger.count(slots_pool(profile.provider, profile.id)) >= profile.slots:
         return None
-    start = 0 if profile.slots <= _WALKED_SLOTS else _number_of(session_id) % profile.slots
+    start = 0 if profile.slots <= _WALKED_SLOTS else number_of(session_id) % profile.slots
     for number in chain(range(start, profile.slots), range(start)):
         if ledger.is_free(slot_claim(profile.provider, profile.id, number)):
             return SlotRef(profile.provider, profile.id, number, f"{profile.id}-{number}-{name}")
@@ -80,18 +97,13 @@ def choose_ports(
         for relay in relays.values()
         if _takes_sessions(relay)
     }
-    seed = _number_of(session_id) + attempt * _STRIDE
+    seed = number_of(session_id) + attempt * _STRIDE
     for relay_id in sorted((key for key in room if room[key] < 1), key=lambda key: (room[key], key)):
         relay = relays[relay_id]
         pair = _free_pair(relay_id, relay.ports, ledger, seed, avoid)
         if pair is not None:
             return RelayPorts(relay_id, relay.host, *pair)
     return None
-
-
-def _number_of(session_id: str) -> int:
-    """Its UUID as a number."""
-    return int(session_id.replace("-", ""), 16)
 
 
 def _takes_sessions(relay: RelayInfo) -> bool:

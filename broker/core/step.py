@@ -146,6 +146,8 @@ def _hear_backend(session: Session, facts: Facts, now: float) -> Session:
         return session
     if backend.state is BackendState.FAILED:
         return ended(session, EndReason.BACKEND_FAILED, backend.message or "The streaming backend failed", now)
+    if backend.state is BackendState.LOST:
+        return ended(session, EndReason.NODE_LOST, backend.message or "The node of the streaming backend is lost", now)
     if backend.endpoint is not None and backend.endpoint != session.backend:
         return evolved(session, backend=backend.endpoint)
     return session

@@ -76,6 +76,9 @@ class ProcessProvider:
         tell(Backend(BackendState.STARTING))
         self._occupants[slot.id] = occupant, group.create_task(self._keep(occupant), name=f"backend {slot.id}")
 
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
+        return False
+
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
         if slot.id in self._occupants:
             self._occupants[slot.id][0].activate(activation)

@@ -48,6 +48,9 @@ class SaidProvider:
         state = BackendState.STARTING if self.hold else BackendState.IDLE
         self._tell(slot, Backend(BackendState.FAILED, message=self.fail) if self.fail else Backend(state, ENDPOINT))
 
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
+        return False
+
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
         self.activations.append(activation)
         self._tell(slot, Backend(BackendState.CLAIMED, ENDPOINT, activation.session_id))
