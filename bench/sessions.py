@@ -36,7 +36,7 @@ LISTED = 10_000
 # Ports rest for half a minute once they are given back, so that a fast bench needs many of them.
 RELAYS = 4
 # Who tells of all backends at each change would measure that: providers look at them in turns.
-LOOK_EVERY_S = 0.01
+LOOK_EVERY_S = 0.05
 BODY = json.dumps({"id": "app", "profile": "default", "version": "1.0.0", "arguments": {"stage": "a.usd"}}).encode()
 
 
@@ -85,8 +85,8 @@ class ServedTable(MemoryRouteTable):
             ports = PortRange(1024, 65535)
             await self.announce(RelayInfo(f"relay-{number}", "127.0.0.1", ports, capacity=100_000, version="0"))
 
-    async def publish(self, route: Route) -> None:
-        await super().publish(route)
+    async def publish(self, route: Route, *, fence: int | None = None) -> None:
+        await super().publish(route, fence=fence)
         ports = (route.signaling_port, route.media_port)
         await self.report(RouteReport(route.session_id, route.relay_id, *ports, route.backend, RouteState.ACTIVE))
 

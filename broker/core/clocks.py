@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
+from operator import attrgetter
 
 from broker.core.session import Alarm, EndReason, Phase, Session, State
 from broker.core.slot import Activity
@@ -23,6 +25,9 @@ WARN_MOST_S = 60.0
 
 INPUT_GRAIN_MOST_S = 10.0
 """The last input is written down in steps of a tenth of the idle clock, at most of this."""
+
+
+_AT = attrgetter("at")
 
 
 def viewer_is_present(report: RouteReport, now: float) -> bool:
@@ -59,7 +64,7 @@ def next_alarm(session: Session, last_input_at: float | None = None) -> Alarm | 
             alarms = _stopped_alarms(session)
         case State.ENDED:
             alarms = []
-    return min(alarms, key=lambda alarm: alarm.at, default=None)
+    return alarms[0] if len(alarms) == 1 else min(alarms, key=_AT, default=None)
 
 
 def lead_s(session: Session, alarm: Alarm) -> float:
@@ -111,7 +116,7 @@ def _pending_alarms(session: Session) -> list[Alarm]:
             reason, message = EndReason.QUEUE_TIMEOUT, f"No slot became free within {clocks.placement_s:g} s"
         alarms.append(Alarm(since + clocks.placement_s, reason, message, clocks.placement_s))
     else:
-        message = f"Session was not ready within {clocks.start_s:g} s, its phase was still {session.phase}"
+        message = _late_start(clocks.start_s, session.phase)
         since = session.placed_at if session.placed_at is not None else since
         alarms.append(Alarm(since + clocks.start_s, EndReason.START_TIMEOUT, message, clocks.start_s))
     return alarms + _longest(session)
@@ -121,7 +126,7 @@ def _ready_alarms(session: Session, last_input_at: float | None) -> list[Alarm]:
     clocks, ready_at = session.clocks, session.ready_at or session.created_at
     alarms: list[Alarm] = []
     if session.first_viewer_at is None:
-        message = f"No viewer connected within {clocks.first_connection_s:g} s"
+        message = _never_connected(clocks.first_connection_s)
         at = ready_at + clocks.first_connection_s + REPORT_LAG_S
         alarms.append(Alarm(at, EndReason.NEVER_CONNECTED, message, clocks.first_connection_s))
     elif not session.viewer_present and session.last_viewer_at is not None:
@@ -140,6 +145,16 @@ def _ready_alarms(session: Session, last_input_at: float | None) -> list[Alarm]:
         message = "The relay of this session is gone"
         alarms.append(Alarm(at, EndReason.RELAY_LOST, message, clocks.reconnect_grace_s))
     return alarms + _longest(session)
+
+
+@lru_cache(256)
+def _late_start(start_s: float, phase: Phase | None) -> str:
+    return f"Session was not ready within {start_s:g} s, its phase was still {phase}"
+
+
+@lru_cache(256)
+def _never_connected(first_connection_s: float) -> str:
+    return f"No viewer connected within {first_connection_s:g} s"
 
 
 def _longest(session: Session) -> list[Alarm]:
