@@ -7,12 +7,14 @@ naming the field for anything that does not fit.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
 
-Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+from signaling.fields import Fields
+from signaling.fields import Json as Json
+
+RECORD_MAX_BYTES = 16384
+"""The longest `Route.record`, in UTF-8."""
 
 
 class SignalingKind(StrEnum):
@@ -68,7 +70,7 @@ class Endpoint:
     @classmethod
     def from_json(cls, value: Json) -> Endpoint:
         """Read `to_json`'s values; raises ValueError."""
-        fields = _Fields(value, "endpoint")
+        fields = Fields(value, "endpoint")
         return cls(fields.text("host"), fields.integer("signaling_port"), fields.integer("media_port"))
 
 
@@ -92,7 +94,7 @@ class PortRange:
     @classmethod
     def from_json(cls, value: Json) -> PortRange:
         """Read `to_json`'s values; raises ValueError."""
-        fields = _Fields(value, "ports")
+        fields = Fields(value, "ports")
         return cls(fields.integer("lo"), fields.integer("hi"))
 
 
@@ -113,10 +115,15 @@ class Route:
     signaling: SignalingKind = SignalingKind.READABLE
     admission: Admission = Admission.SESSION_ID
     allowed_origins: tuple[str, ...] = ("*",)
+    record: str = field(default="", compare=False)
+    """What brokers want back with the route should the table lose its data; opaque to relays, and no part of what is
+    served: two routes that differ in it alone are equal."""
 
     def __post_init__(self) -> None:
         _check_port("signaling_port", self.signaling_port)
         _check_port("media_port", self.media_port)
+        if len(self.record) * 4 > RECORD_MAX_BYTES and len(self.record.encode()) > RECORD_MAX_BYTES:
+            raise ValueError(f"record must be at most {RECORD_MAX_BYTES} bytes long")
 
     def to_json(self) -> dict[str, Json]:
         """Plain JSON values; they hold the backend's secret."""
@@ -130,12 +137,13 @@ class Route:
             "signaling": self.signaling.value,
             "admission": self.admission.value,
             "allowed_origins": list(self.allowed_origins),
+            "record": self.record,
         }
 
     @classmethod
     def from_json(cls, value: Json) -> Route:
         """Read `to_json`'s values; raises ValueError."""
-        fields = _Fields(value, "route")
+        fields = Fields(value, "route")
         return cls(
             session_id=fields.text("session_id"),
             relay_id=fields.text("relay_id"),
@@ -146,6 +154,7 @@ class Route:
             signaling=fields.member("signaling", SignalingKind),
             admission=fields.member("admission", Admission),
             allowed_origins=fields.texts("allowed_origins"),
+            record=fields.text("record") if fields.has("record") else "",
         )
 
     def __repr__(self) -> str:
@@ -199,7 +208,7 @@ class RouteReport:
     @classmethod
     def from_json(cls, value: Json) -> RouteReport:
         """Read `to_json`'s values; raises ValueError."""
-        fields = _Fields(value, "report")
+        fields = Fields(value, "report")
         return cls(
             session_id=fields.text("session_id"),
             relay_id=fields.text("relay_id"),
@@ -217,8 +226,30 @@ class RouteReport:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayLoad:
+    """What a relay carries now: sessions whose route is bound, and datagrams a second, both ways together."""
+
+    sessions: int = 0
+    datagrams_per_s: float = 0.0
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain JSON values."""
+        return {"sessions": self.sessions, "datagrams_per_s": self.datagrams_per_s}
+
+    @classmethod
+    def from_json(cls, value: Json) -> RelayLoad:
+        """Read `to_json`'s values; raises ValueError."""
+        fields = Fields(value, "load")
+        return cls(fields.integer("sessions"), fields.number("datagrams_per_s"))
+
+
+@dataclass(frozen=True, slots=True)
 class RelayInfo:
-    """A relay's announcement. `host` is what clients connect to: an IP address, or a DNS name (TLS)."""
+    """A relay's announcement. `host` is what clients connect to: an IP address, or a DNS name (TLS).
+
+    `ports` are those that clients connect to, `addresses` the IP addresses that media comes to, one of each family
+    that the relay serves. A relay that is `draining` takes no new sessions.
+    """
 
     id: str
     host: str
@@ -227,6 +258,9 @@ class RelayInfo:
     version: str
     zone: str = ""
     draining: bool = False
+    addresses: tuple[str, ...] = ()
+    load: RelayLoad = field(default=RelayLoad(), compare=False)
+    """It changes all the time, so it makes no other announcement of this one: nobody is told of a new load alone."""
 
     def to_json(self) -> dict[str, Json]:
         """Plain JSON values."""
@@ -238,12 +272,14 @@ class RelayInfo:
             "version": self.version,
             "zone": self.zone,
             "draining": self.draining,
+            "addresses": list(self.addresses),
+            "load": self.load.to_json(),
         }
 
     @classmethod
     def from_json(cls, value: Json) -> RelayInfo:
         """Read `to_json`'s values; raises ValueError."""
-        fields = _Fields(value, "relay")
+        fields = Fields(value, "relay")
         return cls(
             id=fields.text("id"),
             host=fields.text("host"),
@@ -252,74 +288,11 @@ class RelayInfo:
             version=fields.text("version"),
             zone=fields.text("zone"),
             draining=fields.flag("draining"),
+            addresses=fields.texts("addresses"),
+            load=RelayLoad.from_json(fields.get("load")),
         )
 
 
 def _check_port(name: str, value: int) -> None:
     if not 0 < value < 65536:
         raise ValueError(f"{name} must be a port (1 to 65535), not {value}")
-
-
-Member = TypeVar("Member", bound=StrEnum)
-
-
-class _Fields:
-    """Reads a JSON object field by field; every complaint names object and field."""
-
-    def __init__(self, value: Json, what: str) -> None:
-        if not isinstance(value, Mapping):
-            raise ValueError(f"{what} must be a JSON object")
-        self._value = value
-        self._what = what
-
-    def get(self, name: str) -> Json:
-        """The field as it is; it may be null, but not missing."""
-        if name not in self._value:
-            raise ValueError(f"{self._what}.{name} is missing")
-        return self._value[name]
-
-    def text(self, name: str) -> str:
-        value = self.get(name)
-        if not isinstance(value, str):
-            raise self._wrong(name, "a string")
-        return value
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self.get(name)
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise self._wrong(name, "a list of strings")
-        texts = tuple(item for item in value if isinstance(item, str))
-        if len(texts) < len(value):
-            raise self._wrong(name, "a list of strings")
-        return texts
-
-    def integer(self, name: str) -> int:
-        value = self.get(name)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._wrong(name, "an integer")
-        return value
-
-    def flag(self, name: str) -> bool:
-        value = self.get(name)
-        if not isinstance(value, bool):
-            raise self._wrong(name, "true or false")
-        return value
-
-    def time(self, name: str) -> float | None:
-        value = self.get(name)
-        if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
-            raise self._wrong(name, "a time in seconds or null")
-        return value
-
-    def optional_time(self, name: str) -> float | None:
-        return self.time(name) if name in self._value else None
-
-    def member(self, name: str, kind: type[Member]) -> Member:
-        value = self.get(name)
-        try:
-            return kind(value)  # type: ignore[arg-type]
-        except ValueError:
-            raise self._wrong(name, "one of " + ", ".join(kind)) from None
-
-    def _wrong(self, name: str, wanted: str) -> ValueError:
-        return ValueError(f"{self._what}.{name} must be {wanted}")

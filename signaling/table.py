@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
-from signaling.routes import RelayInfo, Route, RouteReport
+from signaling.errors import Deposed
+from signaling.routes import RelayInfo, Route, RouteReport, RouteState
 from signaling.tokens import AdmissionKey
 
 
 class RouteTable(Protocol):
-    """One contract for the in-process form and the Redis form."""
+    """One contract for the in-process form and the Redis form. Every method but `now` may raise TableUnavailable.
 
-    async def publish(self, route: Route) -> None:
-        """Want this route; a route of the same session is replaced."""
+    Who publishes and withdraws may do so with the `fence` of its lease, and gets Deposed once another holds that.
+    """
 
-    async def withdraw(self, session_id: str) -> None:
+    def now(self) -> float:
+        """The table's clock, seconds since the epoch; it goes on while the table is away."""
+
+    async def publish(self, route: Route, *, fence: int | None = None) -> None:
+        """Want this route; a route of the same session is replaced, and its report goes.
+
+        One that moves to another relay is wanted of the old one too, until the new one is reported active.
+        """
+
+    async def withdraw(self, session_id: str, *, fence: int | None = None) -> None:
         """Want no route for this session; its report goes too. Idempotent."""
+
+    async def restored(self) -> Mapping[str, Route]:
+        """Routes that relays serve though the table lost them, by session id, each with its record.
+
+        They are served on until the session's route is published or withdrawn.
+        """
 
     async def publish_keys(self, keys: Sequence[AdmissionKey]) -> None:
         """Have admission tokens checked with these keys, and no others."""
@@ -47,8 +64,11 @@ class RouteTable(Protocol):
         What is yielded are the ids of the sessions whose report came, changed or went: first all that have one.
         """
 
-    async def announce(self, info: RelayInfo) -> None:
-        """A relay says that it lives and what it offers."""
+    async def announce(self, info: RelayInfo, *, ttl_s: float | None = None) -> None:
+        """A relay says that it lives and what it offers, for so long unless it says so again.
+
+        In the process of the relay itself it counts until the relay retires.
+        """
 
     async def retire(self, relay_id: str) -> None:
         """A relay says that it is gone on purpose. Idempotent."""
@@ -57,7 +77,10 @@ class RouteTable(Protocol):
         """A relay says how a route stands. A report for a route that is not wanted any more is ignored."""
 
     def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
-        """Yield the whole set of routes wanted of this relay, by session id: at once, and again after each change."""
+        """Yield the whole set of routes wanted of this relay, by session id: at once, and again after each change.
+
+        A relay's routes are no fewer for a table that lost its data: those of the set before are in `restored` then.
+        """
 
 
 class ChangeSignal:
@@ -114,8 +137,14 @@ class _Told:
 class MemoryRouteTable:
     """The route table of one process."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.time, fence: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """`fence` tells the number of the latest holder of the lease; None: there is none, and all may write."""
+        self._clock = clock
+        self._fence = fence
         self._routes: dict[str, Route] = {}
+        self._before: dict[str, Route] = {}
         self._reports: dict[str, RouteReport] = {}
         self._relays: dict[str, RelayInfo] = {}
         self._keys: tuple[AdmissionKey, ...] = ()
@@ -124,22 +153,33 @@ class MemoryRouteTable:
         self._wanted: dict[str, ChangeSignal] = {}
         self._told = _Told()
 
-    async def publish(self, route: Route) -> None:
+    def now(self) -> float:
+        return self._clock()
+
+    async def publish(self, route: Route, *, fence: int | None = None) -> None:
+        self._check_fence(fence)
         before = self._routes.get(route.session_id)
-        if before == route:
+        if before == route and before.record == route.record:
             return
         self._routes[route.session_id] = route
-        self._forget_report(route.session_id)
-        if before is not None and before.relay_id != route.relay_id:
-            self._unwant(before)
+        if before is not None and before != route:
+            self._forget_report(route.session_id)
+            if before.relay_id != route.relay_id:
+                self._leave(before)
         self._by_relay.setdefault(route.relay_id, {})[route.session_id] = route
+        if route.session_id in self._before and self._before[route.session_id].relay_id == route.relay_id:
+            del self._before[route.session_id]
         self._signal(route.relay_id).fire()
 
-    async def withdraw(self, session_id: str) -> None:
+    async def withdraw(self, session_id: str, *, fence: int | None = None) -> None:
+        self._check_fence(fence)
         self._forget_report(session_id)
-        route = self._routes.pop(session_id, None)
-        if route is not None:
-            self._unwant(route)
+        for route in (self._routes.pop(session_id, None), self._before.pop(session_id, None)):
+            if route is not None:
+                self._unwant(route)
+
+    async def restored(self) -> Mapping[str, Route]:
+        return {}
 
     async def publish_keys(self, keys: Sequence[AdmissionKey]) -> None:
         if self._keys != tuple(keys):
@@ -170,9 +210,9 @@ class MemoryRouteTable:
             async for session_ids in changes:
                 yield session_ids
 
-    async def announce(self, info: RelayInfo) -> None:
-        if self._relays.get(info.id) != info:
-            self._relays[info.id] = info
+    async def announce(self, info: RelayInfo, *, ttl_s: float | None = None) -> None:
+        before, self._relays[info.id] = self._relays.get(info.id), info
+        if before != info:
             self._told.fire()
 
     async def retire(self, relay_id: str) -> None:
@@ -186,6 +226,8 @@ class MemoryRouteTable:
         if self._reports.get(report.session_id) != report:
             self._reports[report.session_id] = report
             self._told.fire(report.session_id)
+        if report.state is RouteState.ACTIVE and report.session_id in self._before:
+            self._unwant(self._before.pop(report.session_id))
 
     async def watch(self, relay_id: str) -> AsyncIterator[Mapping[str, Route]]:
         async for _ in self._signal(relay_id).follow():
@@ -193,6 +235,18 @@ class MemoryRouteTable:
 
     def _signal(self, relay_id: str) -> ChangeSignal:
         return self._wanted.setdefault(relay_id, ChangeSignal())
+
+    def _check_fence(self, fence: int | None) -> None:
+        latest = self._fence()
+        if fence is not None and latest is not None and fence != latest:
+            raise Deposed(f"fence {fence} is not the latest")
+
+    def _leave(self, before: Route) -> None:
+        """Have its relay serve on the first of several that are left one after the other: no other was ever active."""
+        if before.session_id in self._before:
+            self._unwant(before)
+        else:
+            self._before[before.session_id] = before
 
     def _unwant(self, route: Route) -> None:
         of_relay = self._by_relay[route.relay_id]

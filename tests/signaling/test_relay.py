@@ -255,7 +255,7 @@ class AwayTable(MemoryRouteTable):
         self._check()
         await super().report(report)
 
-    async def announce(self, info: RelayInfo) -> None:
+    async def announce(self, info: RelayInfo, *, ttl_s: float | None = None) -> None:
         self._check()
         await super().announce(info)
 

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TypeVar
 
-from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
+import pytest
+
+from signaling.errors import Deposed
+from signaling.routes import Endpoint, PortRange, RelayInfo, RelayLoad, Route, RouteReport, RouteState
 from signaling.table import MemoryRouteTable
 from signaling.tokens import AdmissionKey
 
@@ -87,6 +90,73 @@ async def test_report_of_a_route_to_another_backend_is_no_report_of_this_one() -
     await table.publish(replace(ROUTE, backend=Endpoint("127.0.0.2", 47002, 47003)))
     await table.report(REPORT)
     assert await table.reports() == {}
+
+
+async def test_a_route_moves_once_the_new_relay_serves_it() -> None:
+    table, moved = MemoryRouteTable(), replace(ROUTE, relay_id="r2")
+    await table.publish(ROUTE)
+    await table.report(REPORT)
+    await table.publish(moved)
+    first, second = table.watch("r1"), table.watch("r2")
+    assert (await soon(first), await soon(second)) == ({"s1": ROUTE}, {"s1": moved})
+    assert (await table.route("s1"), await table.reports()) == (moved, {})
+    await table.report(replace(REPORT, relay_id="r2", state=RouteState.FAILED))
+    await table.report(REPORT)
+    assert await is_quiet(first), "neither a failure nor a word on the old one moves it"
+    first = table.watch("r1")
+    await soon(first)
+    await table.report(replace(REPORT, relay_id="r2"))
+    assert await soon(first) == {}
+    assert await is_quiet(second)
+
+
+async def test_a_route_that_moves_twice_leaves_nothing_behind() -> None:
+    table = MemoryRouteTable()
+    for relay_id in ("r1", "r2", "r3"):
+        await table.publish(replace(ROUTE, relay_id=relay_id))
+    sets = [await soon(table.watch(relay_id)) for relay_id in ("r1", "r2", "r3")]
+    assert [set(wanted) for wanted in sets] == [{"s1"}, set(), {"s1"}], "the second relay never served it"
+    back = replace(ROUTE, media_port=31003)
+    await table.publish(back)
+    assert [await soon(table.watch(relay_id)) for relay_id in ("r1", "r3")] == [{"s1": back}, {}]
+    await table.publish(replace(ROUTE, relay_id="r2"))
+    await table.withdraw("s1")
+    assert [await soon(table.watch(relay_id)) for relay_id in ("r1", "r2", "r3")] == [{}, {}, {}]
+
+
+async def test_a_new_record_reaches_the_relay_and_costs_no_report() -> None:
+    table = MemoryRouteTable()
+    await table.publish(ROUTE)
+    await table.report(REPORT)
+    watch = table.watch("r1")
+    await soon(watch)
+    await table.publish(replace(ROUTE, record="newer"))
+    assert (await soon(watch))["s1"].record == "newer"
+    assert await table.reports() == {"s1": REPORT}
+
+
+async def test_who_was_deposed_changes_no_route() -> None:
+    fences = [7]
+    table = MemoryRouteTable(fence=lambda: fences[-1])
+    await table.publish(ROUTE, fence=7)
+    fences.append(8)
+    with pytest.raises(Deposed):
+        await table.withdraw("s1", fence=7)
+    with pytest.raises(Deposed):
+        await table.publish(replace(ROUTE, media_port=31003), fence=7)
+    assert await table.routes() == {"s1": ROUTE}
+    await table.withdraw("s1", fence=8)
+    assert await table.routes() == {}
+
+
+async def test_load_is_known_and_nobody_is_told_of_it_alone() -> None:
+    table = MemoryRouteTable()
+    await table.announce(RELAY)
+    changes = table.changes()
+    await soon(changes)
+    await table.announce(replace(RELAY, load=RelayLoad(3, 4000.0)))
+    assert await is_quiet(changes)
+    assert (await table.relays())["r1"].load == RelayLoad(3, 4000.0)
 
 
 async def test_broker_is_told_of_reports_and_relays_but_not_of_repetitions() -> None:
