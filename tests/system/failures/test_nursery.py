@@ -1,0 +1,62 @@
+"""Children of the nursery are processes like others: they end by signals, say so, and never outlive it."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.system.failures.nursery import nursery
+
+THIS = "tests.system.failures.test_nursery"
+
+
+def sleeper(arguments: list[str]) -> int:
+    print("awake", arguments, os.environ.get("WORD"), flush=True)
+    time.sleep(60)
+    return 0
+
+
+def leaver(arguments: list[str]) -> int:
+    sys.exit(int(arguments[0]))
+
+
+def stumbler(arguments: list[str]) -> int:
+    raise RuntimeError("stumbled")
+
+
+async def said(log: Path, words: str) -> None:
+    log.touch()  # noqa: ASYNC240
+    async with asyncio.timeout(5):
+        while words not in log.read_text():  # noqa: ASYNC110, ASYNC240 - a small file, which raises no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_child_is_a_process_with_arguments_environment_and_log(tmp_path: Path) -> None:
+    async with nursery([THIS]) as born:
+        child = await born.spawn(f"{THIS}:sleeper", ["a", "b"], log=tmp_path / "log", environment={"WORD": "hush"})
+        await said(child.log, "awake ['a', 'b'] hush")
+        assert child.lives and psutil.pid_exists(child.pid) and "WORD" not in os.environ
+        assert await child.end(signal.SIGKILL) == -signal.SIGKILL
+        assert not child.lives
+        child.send(signal.SIGKILL)
+
+
+async def test_exit_statuses_and_errors_are_told(tmp_path: Path) -> None:
+    async with nursery([THIS]) as born:
+        leaving = [await born.spawn(f"{THIS}:leaver", [str(status)], log=tmp_path / "l") for status in (0, 3)]
+        fallen = await born.spawn(f"{THIS}:stumbler", [], log=tmp_path / "s")
+        assert [await child.end(signal.SIGCONT) for child in (*leaving, fallen)] == [0, 3, 70]
+        assert "RuntimeError: stumbled" in fallen.log.read_text()
+
+
+async def test_no_child_outlives_the_nursery(tmp_path: Path) -> None:
+    async with nursery([THIS]) as born:
+        child = await born.spawn(f"{THIS}:sleeper", [], log=tmp_path / "log")
+        await said(child.log, "awake")
+    async with asyncio.timeout(5):
+        while psutil.pid_exists(child.pid):  # noqa: ASYNC110 - it is not ours to wait for
+            await asyncio.sleep(0.01)
