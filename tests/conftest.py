@@ -4,9 +4,13 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from signaling.redis_settings import RedisSettings
+from tests.redis_server import RedisServer, redis_server
 
 # How long an example takes is the machine's affair: what judges time is in bench/.
 settings.register_profile("pixelferry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,3 +57,16 @@ def no_thread_is_left() -> Iterator[None]:
 
 def outlives_its_loop(thread: threading.Thread) -> bool:
     return not thread.daemon and not thread.name.startswith("asyncio_")
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RedisServer]:
+    """A Redis for all tests that leave it running: each takes its keys by a prefix of its own (`redis_settings`)."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_settings(shared_redis: RedisServer) -> RedisSettings:
+    """A deployment of this test alone on the shared Redis."""
+    return RedisSettings(url=shared_redis.url, prefix=f"test-{uuid4().hex}")
