@@ -54,7 +54,7 @@ class NoProvider:
     async def launch(self, slot: SlotRef, order: LaunchOrder) -> None:
         self._tell(slot, Backend(BackendState.IDLE, self._endpoint))
 
-    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation, *, was_ready: bool) -> bool:
         return False
 
     async def activate(self, slot: SlotRef, activation: Activation) -> None:

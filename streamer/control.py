@@ -46,8 +46,11 @@ class Control:
         return await handler(request)
 
     async def _ready(self, request: web.Request) -> web.Response:
-        state = "idle" if self._session.claim is None else "claimed"
-        return web.json_response({"state": state, "protocol": PROTOCOL})
+        claim = self._session.claim
+        answer: JsonObject = {"state": "idle" if claim is None else "claimed", "protocol": PROTOCOL}
+        if claim is not None:
+            answer["session_id"] = claim.session_id
+        return web.json_response(answer)
 
     async def _claim(self, request: web.Request) -> web.Response:
         try:
@@ -61,6 +64,9 @@ class Control:
         return await self._ready(request)
 
     async def _release(self, request: web.Request) -> web.Response:
+        meant, claim = request.query.get("session_id"), self._session.claim
+        if meant is not None and claim is not None and claim.session_id != meant:
+            return web.json_response({"detail": "This backend serves another session."}, status=409)
         await self._session.end(lambda: self._signaling.end_viewers(SESSION_ENDED))
         return web.Response(status=204)
 

@@ -31,6 +31,15 @@ class SlotRef:
             return node_slot_claim(self.node, self.number)
         return slot_claim(self.provider, self.profile, self.number)
 
+    def is_of(self, session_id: str) -> bool:
+        """Whether this occupation is that session's, as far as `id` tells, which `occupation` ends."""
+        return f"-{session_id[:8]}" in self.id
+
+
+def occupation(session_id: str, run: int) -> str:
+    """What the ids of a session's slots end with; `run` tells its starts apart."""
+    return session_id[:8] if run == 0 else f"{session_id[:8]}-{run}"
+
 
 def slot_claim(provider: str, profile: str, number: int) -> str:
     """The claim of a numbered slot."""

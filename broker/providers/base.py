@@ -38,11 +38,11 @@ class Provider(Protocol):
     async def launch(self, slot: SlotRef, order: LaunchOrder) -> None:
         """Begin to start a backend in this slot. Does not wait for it."""
 
-    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
-        """Take up a backend that another broker launched in this slot and whose session was given it, if it still is.
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation, *, was_ready: bool) -> bool:
+        """Take up the backend that another broker launched in this slot, if it still is there.
 
-        Returns whether backends of this kind outlive their broker: then `observe` tells soon what was found, and never
-        is one started in its place. Else there is nothing to take up. Does not wait for the backend.
+        Returns whether backends of this kind outlive their broker: then `observe` tells what was found, soon, and where
+        the session `was_ready` none is started in its place. Else there is nothing to take up. Does not wait for it.
         """
 
     async def activate(self, slot: SlotRef, activation: Activation) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import quote
 
 import aiohttp
 
@@ -15,6 +17,7 @@ from broker.providers.base import Activation
 
 PROTOCOL = 1
 _ANSWER_MOST_BYTES = 65536
+_DELETE_TIMEOUT_S = 3
 
 
 class NoAnswer(Exception):
@@ -28,6 +31,14 @@ class Readiness(StrEnum):
     CLAIMED = "claimed"
 
 
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """What a backend does, and for which session, where it tells."""
+
+    state: Readiness
+    session_id: str | None
+
+
 class ControlClient:
     """Calls one backend's control port. Raises NoAnswer where asking again may help, BackendFailed where not."""
 
@@ -37,15 +48,16 @@ class ControlClient:
         self._url = f"http://{authority}/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    async def ready(self) -> Readiness:
+    async def ready(self) -> Occupancy:
         """`GET /v1/ready`."""
         status, answer = await self._call("GET", "/ready", timeout_s=2)
         if status != 200:
             raise NoAnswer(f"its readiness call answered {status}")
         if answer.get("protocol") != PROTOCOL:
             raise BackendFailed(f"it speaks control protocol {answer.get('protocol')!r}, this broker speaks {PROTOCOL}")
+        session_id = answer.get("session_id")
         try:
-            return Readiness(str(answer.get("state")))
+            return Occupancy(Readiness(str(answer.get("state"))), session_id if isinstance(session_id, str) else None)
         except ValueError:
             raise BackendFailed(f"its readiness call answered the state {answer.get('state')!r}") from None
 
@@ -60,9 +72,13 @@ class ControlClient:
         if status != 200:
             raise BackendFailed(f"it refused its session with status {status}")
 
-    async def delete_session(self) -> None:
-        """`DELETE /v1/session`: its viewers are told, and it becomes idle or exits."""
-        await self._call("DELETE", "/session", timeout_s=1)
+    async def delete_session(self, session_id: str | None = None) -> None:
+        """`DELETE /v1/session`: its viewers are told, and it becomes idle or exits.
+
+        With an id nothing happens where it serves another session, so that one who comes late ends nobody else's.
+        """
+        query = "" if session_id is None else f"?session_id={quote(session_id, safe='')}"
+        await self._call("DELETE", f"/session{query}", timeout_s=_DELETE_TIMEOUT_S if session_id else 1)
 
     async def post_notice(self, level: str, message: str) -> None:
         """`POST /v1/notice`: its viewers are told; a backend that does not know this call tells nobody."""

@@ -76,7 +76,7 @@ class ProcessProvider:
         tell(Backend(BackendState.STARTING))
         self._occupants[slot.id] = occupant, group.create_task(self._keep(occupant), name=f"backend {slot.id}")
 
-    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation, *, was_ready: bool) -> bool:
         return False
 
     async def activate(self, slot: SlotRef, activation: Activation) -> None:

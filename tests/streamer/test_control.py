@@ -13,6 +13,7 @@ from tests.streamer.control import CLAIM, ask, claim, status
 from tests.streamer.waiting import until
 
 READY = {"state": "idle", "protocol": 1}
+CLAIMED = {"state": "claimed", "protocol": 1, "session_id": "session-1"}
 
 
 @pytest.mark.parametrize(
@@ -40,10 +41,10 @@ async def test_claim_is_idempotent_and_excludes_others(open_server: OpenServer) 
     application = Recorder()
     server = await open_server(application)
     assert await ask(server, "GET", "/v1/ready") == (200, READY)
-    assert await ask(server, "PUT", "/v1/session", CLAIM) == (200, READY | {"state": "claimed"})
+    assert await ask(server, "PUT", "/v1/session", CLAIM) == (200, CLAIMED)
     assert await claim(server) == 200
     assert await claim(server, session_id="session-2") == 409
-    assert await ask(server, "GET", "/v1/ready") == (200, READY | {"state": "claimed"})
+    assert await ask(server, "GET", "/v1/ready") == (200, CLAIMED)
     await until(lambda: application.of("start"))
     assert application.of("start") == [{"stage": "a.usda"}]
 
@@ -100,6 +101,16 @@ async def test_release_ends_viewers_and_the_next_session_starts_clean(open_serve
     async with watching(server, session="session-2", backend_secret="another") as client:
         assert (await client.stamp()).frame < 10
         assert (await client.frame()).shape == (180, 320, 3)
+
+
+async def test_a_release_that_names_another_session_ends_nothing(open_server: OpenServer) -> None:
+    server = await open_server(TestPattern())
+    await claim(server)
+    assert (await ask(server, "DELETE", "/v1/session?session_id=session-2"))[0] == 409
+    assert await ask(server, "GET", "/v1/ready") == (200, CLAIMED)
+    assert (await ask(server, "DELETE", "/v1/session?session_id=session-1"))[0] == 204
+    assert (await ask(server, "DELETE", "/v1/session?session_id=session-1"))[0] == 204, "it may be repeated"
+    assert await ask(server, "GET", "/v1/ready") == (200, READY)
 
 
 async def test_a_notice_reaches_the_viewers_who_are_there_and_nobody_who_comes_later(open_server: OpenServer) -> None:

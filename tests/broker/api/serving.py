@@ -48,7 +48,7 @@ class SaidProvider:
         state = BackendState.STARTING if self.hold else BackendState.IDLE
         self._tell(slot, Backend(BackendState.FAILED, message=self.fail) if self.fail else Backend(state, ENDPOINT))
 
-    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation) -> bool:
+    async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation, *, was_ready: bool) -> bool:
         return False
 
     async def activate(self, slot: SlotRef, activation: Activation) -> None:

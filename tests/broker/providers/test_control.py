@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from broker.core.slot import Activity
 from broker.errors import BackendFailed
 from broker.providers.base import Activation
-from broker.providers.control import ControlClient, NoAnswer, Readiness
+from broker.providers.control import ControlClient, NoAnswer, Occupancy, Readiness
 from tests.broker.samples import SESSION_ID
 
 TOKEN = "control-token"
@@ -28,7 +28,7 @@ class Answers:
 
     async def handle(self, request: web.Request) -> web.Response:
         self.asked.append(
-            (request.method, request.path, request.headers.get("Authorization", ""), await request.text())
+            (request.method, request.path_qs, request.headers.get("Authorization", ""), await request.text())
         )
         headers = {"Location": "/v1/elsewhere"} if self.status == 302 else None
         return web.Response(status=self.status, text=self.text, headers=headers)
@@ -50,7 +50,7 @@ async def client(answers: Answers) -> AsyncIterator[ControlClient]:
 
 async def test_every_call_carries_the_token(client: ControlClient, answers: Answers) -> None:
     answers.text = '{"state": "idle", "protocol": 1}'
-    assert await client.ready() is Readiness.IDLE
+    assert await client.ready() == Occupancy(Readiness.IDLE, None)
     await client.put_session(Activation(SESSION_ID, {"a": "b"}, "hush"))
     await client.delete_session()
     assert [(method, path) for method, path, _, _ in answers.asked] == [
@@ -132,3 +132,15 @@ async def test_nobody_listening_is_no_answer() -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(NoAnswer):
             await ControlClient(http, "127.0.0.1", 1, TOKEN).ready()
+
+
+async def test_a_backend_says_whose_it_is(client: ControlClient, answers: Answers) -> None:
+    answers.text = '{"state": "claimed", "protocol": 1, "session_id": "session-1"}'
+    assert await client.ready() == Occupancy(Readiness.CLAIMED, "session-1")
+    answers.text = '{"state": "claimed", "protocol": 1, "session_id": 7}'
+    assert await client.ready() == Occupancy(Readiness.CLAIMED, None)
+
+
+async def test_a_session_may_be_named_that_is_to_end(client: ControlClient, answers: Answers) -> None:
+    await client.delete_session("a&b")
+    assert [(method, path) for method, path, _, _ in answers.asked] == [("DELETE", "/v1/session?session_id=a%26b")]
