@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
 
+from broker.core.pauses import Pause, put_off
 from broker.core.session import Alarm, EndReason, Phase, Session, State
 from broker.core.slot import Activity
 from signaling.routes import RouteReport
@@ -50,10 +52,10 @@ def input_heard(activity: Activity | None, report: RouteReport | None) -> float 
     return report.last_client_input_at + CLIENT_STEP_S + REPORT_LAG_S
 
 
-def next_alarm(session: Session, last_input_at: float | None = None) -> Alarm | None:
+def next_alarm(session: Session, last_input_at: float | None = None, pauses: Sequence[Pause] = ()) -> Alarm | None:
     """The clock that ends the session first, if nothing changes; None where none runs.
 
-    `last_input_at` is newer than what is written down.
+    `last_input_at` is newer than what is written down. In `pauses`, oldest first, no clock ran.
     """
     match session.state:
         case State.PENDING:
@@ -64,6 +66,8 @@ def next_alarm(session: Session, last_input_at: float | None = None) -> Alarm | 
             alarms = _stopped_alarms(session)
         case State.ENDED:
             alarms = []
+    if pauses:
+        alarms = [replace(one, at=put_off(one.at, one.at - one.clock_s, pauses)) for one in alarms]
     return alarms[0] if len(alarms) == 1 else min(alarms, key=_AT, default=None)
 
 
@@ -92,12 +96,17 @@ def input_grain_s(idle_s: float) -> float:
     return min(INPUT_GRAIN_MOST_S, idle_s / 10)
 
 
-def next_look(session: Session, report: RouteReport | None, last_input_at: float | None = None) -> float | None:
+def next_look(
+    session: Session,
+    report: RouteReport | None,
+    last_input_at: float | None = None,
+    pauses: Sequence[Pause] = (),
+) -> float | None:
     """When time alone may change a session that has not ended; None once it has."""
     if session.state is State.ENDED:
         return None
     times: list[float] = []
-    alarm = next_alarm(session, last_input_at)
+    alarm = next_alarm(session, last_input_at, pauses)
     if alarm is not None:
         warned = session.warning is not None and session.warning == alarm
         times.append(alarm.at if warned else alarm.at - lead_s(session, alarm))
@@ -123,6 +132,8 @@ def _pending_alarms(session: Session) -> list[Alarm]:
 
 
 def _ready_alarms(session: Session, last_input_at: float | None) -> list[Alarm]:
+    if session.unheard_since is not None:
+        return _lost_relay(session) + _longest(session)
     clocks, ready_at = session.clocks, session.ready_at or session.created_at
     alarms: list[Alarm] = []
     if session.first_viewer_at is None:
@@ -140,11 +151,16 @@ def _ready_alarms(session: Session, last_input_at: float | None) -> list[Alarm]:
         alarms.append(Alarm(last + clocks.idle_s, EndReason.IDLE, message, clocks.idle_s))
     if session.kept_until is not None:
         alarms = [replace(alarm, at=max(alarm.at, session.kept_until)) for alarm in alarms]
-    if session.relay_missing_since is not None:
-        at = session.relay_missing_since + clocks.reconnect_grace_s
-        message = "The relay of this session is gone"
-        alarms.append(Alarm(at, EndReason.RELAY_LOST, message, clocks.reconnect_grace_s))
     return alarms + _longest(session)
+
+
+def _lost_relay(session: Session) -> list[Alarm]:
+    """While nothing is heard of a relay, its viewers are not missed: it may serve them all the same."""
+    if session.relay_missing_since is None:
+        return []
+    grace_s = session.clocks.reconnect_grace_s
+    message = "The relay of this session is gone"
+    return [Alarm(session.relay_missing_since + grace_s, EndReason.RELAY_LOST, message, grace_s)]
 
 
 @lru_cache(256)

@@ -47,11 +47,12 @@ def port_claim(relay_id: str, port: int) -> str:
 def lingering(before: Session | None, after: Session, now: float) -> dict[str, float]:
     """Until when the ports that `before` held and `after` does not stay taken, by claim.
 
-    A session takes other ports only when its relay could not bind the first ones, so those are set aside.
+    Ports that its relay could not bind are set aside for longer than those of a relay that went away.
     """
     if before is None or before.ports is None or before.ports == after.ports:
         return {}
-    until = now + (PORT_LINGER_S if after.ports is None else PORT_SET_ASIDE_S)
+    could_not_bind = after.ports is not None and after.route_attempts > before.route_attempts
+    until = now + (PORT_SET_ASIDE_S if could_not_bind else PORT_LINGER_S)
     return {claim: until for claim in port_claims(before.ports)}
 
 

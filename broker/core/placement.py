@@ -17,7 +17,7 @@ from broker.core.ledger import (
 from broker.core.node import Fleet
 from broker.core.node_placement import choose_node_slot, number_of
 from broker.core.session import TELLS, Phase, RelayPorts, Session, evolved
-from broker.core.slot import SlotRef, slot_claim
+from broker.core.slot import SlotRef, occupation, slot_claim
 from signaling.routes import PortRange, RelayInfo
 
 NO_NODES = Fleet()
@@ -25,6 +25,12 @@ NO_NODES = Fleet()
 _STRIDE = 7919
 """A prime, so that tries after a taken pair do not walk into the same process's next port."""
 
+
+_STEPS = 20
+"""In so many steps relays are told apart by their sessions, and within a step by what they carry.
+
+So newcomers, whose media is not measured yet, cannot all fall upon the relay that was idle a second ago.
+"""
 
 _WALKED_SLOTS = 64
 """Of so many slots the first free one is looked for from the first on; of more, from a place of the session's own."""
@@ -47,7 +53,7 @@ def placed_or_waiting(
     queue = queue_pool(profile.id)
     if ledger.count(queue) == 0 and ledger.count(WAITING_FOR_PORTS) == 0:
         slot = choose_slot(profile, session.id, ledger, run=session.run, fleet=fleet, now=now)
-        ports = choose_ports(relays, ledger, session.id) if slot is not None else None
+        ports = choose_ports(relays, ledger, session.id, zone=slot.zone) if slot is not None else None
         if slot is not None and (ports is not None or not relays):
             phase = Phase.STARTING if ports is not None else Phase.PLACING
             placed_at = now if ports is not None else None
@@ -67,7 +73,7 @@ def choose_slot(
 
     `run` tells the starts of a session apart.
     """
-    name = session_id[:8] if run == 0 else f"{session_id[:8]}-{run}"
+    name = occupation(session_id, run)
     if profile.on_nodes:
         return choose_node_slot(profile, session_id, ledger, fleet, now, name=name)
     if ledger.count(slots_pool(profile.provider, profile.id)) >= profile.slots:
@@ -86,8 +92,9 @@ def choose_ports(
     *,
     attempt: int = 0,
     avoid: RelayPorts | None = None,
+    zone: str = "",
 ) -> RelayPorts | None:
-    """A free pair of ports on the relay with the most room; None when there is none.
+    """A free pair of ports on the least loaded relay of the backend's zone, or else of another; None when none is free.
 
     The search starts at a place given by the session's id, so that ports come back late and brokers seldom collide.
     `avoid` is a pair that was found taken and is not in the ledger yet.
@@ -98,12 +105,17 @@ def choose_ports(
         if _takes_sessions(relay)
     }
     seed = number_of(session_id) + attempt * _STRIDE
-    for relay_id in sorted((key for key in room if room[key] < 1), key=lambda key: (room[key], key)):
-        relay = relays[relay_id]
-        pair = _free_pair(relay_id, relay.ports, ledger, seed, avoid)
+    open_relays = [relays[key] for key, used in room.items() if used < 1]
+    for relay in sorted(open_relays, key=lambda one: _load(one, room[one.id], zone)):
+        pair = _free_pair(relay.id, relay.ports, ledger, seed, avoid)
         if pair is not None:
-            return RelayPorts(relay_id, relay.host, *pair)
+            return RelayPorts(relay.id, relay.host, *pair)
     return None
+
+
+def _load(relay: RelayInfo, used: float, zone: str) -> tuple[bool, int, float, float, str]:
+    """What relays are ordered by: of those that are about as full, the one that carries the least comes first."""
+    return bool(zone) and relay.zone != zone, int(used * _STEPS), relay.load.datagrams_per_s, used, relay.id
 
 
 def _takes_sessions(relay: RelayInfo) -> bool:

@@ -116,6 +116,7 @@ class Session:
     It holds `slot` and `ports` until they are known to be free, so an ended or stopped session may hold them for a
     moment more. `share` is what fairness and quotas count it under. `labels` are notes of an API's own, opaque here.
     `idempotency` is the claim of the request that made it, `handled` the latest requests with a key that changed it.
+    Its relay is not announced since `unheard_since`, nor known to live since `relay_missing_since`.
     `run` counts its starts after the first. `revision` counts up with every write to the store.
     It has no slots: a dictionary is copied at once, and sessions are copied far more often than kept.
     """
@@ -148,6 +149,7 @@ class Session:
     first_viewer_at: float | None = None
     last_viewer_at: float | None = None
     relay_missing_since: float | None = None
+    unheard_since: float | None = None
     end_reason: EndReason | None = None
     ended_at: float | None = None
     idempotency: str | None = None

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.core.clocks import input_grain_s, input_heard, lead_s, next_alarm, next_look, viewer_is_present
+from broker.core.clocks import (
+    REPORT_LAG_S,
+    input_grain_s,
+    input_heard,
+    lead_s,
+    next_alarm,
+    next_look,
+    viewer_is_present,
+)
 from broker.core.intent import stopped
 from broker.core.ledger import Ledger
+from broker.core.pauses import Pause
 from broker.core.placement import choose_ports
 from broker.core.principal import ITSELF
 from broker.core.session import TELLS, Alarm, EndReason, Phase, Session, State, Wanted, ended, evolved
@@ -28,7 +37,8 @@ class Facts:
     `backend` is the provider's word on its slot: None where the provider does not list it, or, while
     `backends_known` is False, has not said anything yet. `slot_released`: the provider confirmed the slot's release.
     `published` is the route that is wanted of relays now, `report` the relay's word on it. `offer` is a slot that the
-    session may have, where it waits for one and its turn has come.
+    session may have, where it waits for one and its turn has come. Of relays that are not announced, `answering_relays`
+    live all the same and `lost_relays` are gone for good. `pauses`: when no clock ran.
     """
 
     backend: Backend | None
@@ -39,6 +49,9 @@ class Facts:
     relays: Mapping[str, RelayInfo]
     ledger: Ledger
     offer: SlotRef | None = None
+    answering_relays: frozenset[str] = frozenset()
+    lost_relays: frozenset[str] = frozenset()
+    pauses: tuple[Pause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,7 @@ def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Com
 
 def next_deadline(session: Session, facts: Facts) -> float | None:
     """When to step again though nothing was heard; None where only news can move the session."""
-    return next_look(session, _own_report(session, facts), _input_heard(session, facts))
+    return next_look(session, _own_report(session, facts), _input_heard(session, facts), facts.pauses)
 
 
 def _advance(session: Session, facts: Facts, now: float) -> Session:
@@ -108,7 +121,7 @@ def _advance(session: Session, facts: Facts, now: float) -> Session:
         session = ended(session, EndReason.DELETED, "Session was deleted", now)
     if session.state not in _AT_REST and session.wanted is Wanted.STOPPED:
         session = stopped(session, session.updated_by, now)
-    for move in (_take_slot, _hear_backend, _place, _reroute, _follow_viewer, _settle, _follow_relay, _follow_input):
+    for move in _MOVES:
         if session.state in _AT_REST:
             break
         session = move(session, facts, now)
@@ -120,7 +133,7 @@ def _take_slot(session: Session, facts: Facts, now: float) -> Session:
     """Take the slot offered, and with it ports, once a relay that is there has some."""
     if session.slot is not None or facts.offer is None:
         return session
-    ports = choose_ports(facts.relays, facts.ledger, session.id)
+    ports = choose_ports(facts.relays, facts.ledger, session.id, zone=facts.offer.zone)
     if ports is None and facts.relays:
         return session
     return evolved(session, slot=facts.offer, ports=ports, placed_at=now if ports is not None else None)
@@ -158,7 +171,8 @@ def _place(session: Session, facts: Facts, now: float) -> Session:
     stranded = session.ports is not None and session.ports.relay_id not in facts.relays
     if session.slot is None or (session.ports is not None and not (stranded and session.state is State.PENDING)):
         return session
-    ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=session.route_attempts)
+    attempt, zone = session.route_attempts, session.slot.zone
+    ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=attempt, zone=zone)
     if ports is None:
         return session
     return evolved(session, ports=ports, placed_at=session.placed_at if session.placed_at is not None else now)
@@ -172,13 +186,37 @@ def _reroute(session: Session, facts: Facts, now: float) -> Session:
     why = report.error.value if report.error is not None else "no reason given"
     if session.route_attempts >= ROUTE_ATTEMPTS and report.error is not RouteError.PORT_TAKEN:
         return ended(session, EndReason.ROUTE_FAILED, f"The relay could bind none of the ports tried ({why})", now)
-    attempt = session.route_attempts + 1
-    ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=attempt, avoid=session.ports)
+    attempt, zone = session.route_attempts + 1, _zone_of(session)
+    ports = choose_ports(facts.relays, facts.ledger, session.id, attempt=attempt, avoid=session.ports, zone=zone)
     if ports is None:
         return ended(session, EndReason.NO_CAPACITY, f"The relay could not bind its ports ({why}), none is left", now)
     since = now if session.state is State.READY else session.pending_since
     at = now if session.state is State.READY else session.placed_at
     return evolved(session, state=State.PENDING, pending_since=since, placed_at=at, ports=ports, route_attempts=attempt)
+
+
+def _leave_lost_relay(session: Session, facts: Facts, now: float) -> Session:
+    """Have a ready session routed anew once its relay is lost; while no other has room, its clock runs."""
+    if session.state is not State.READY or session.ports is None or session.ports.relay_id not in facts.lost_relays:
+        return session
+    ports = choose_ports(facts.relays, facts.ledger, session.id, zone=_zone_of(session))
+    if ports is None:
+        return session
+    return evolved(
+        session,
+        state=State.PENDING,
+        pending_since=now,
+        placed_at=now,
+        ports=ports,
+        route_attempts=0,
+        relay_missing_since=None,
+        unheard_since=None,
+        kept_until=_heard_again(session, now),
+    )
+
+
+def _zone_of(session: Session) -> str:
+    return session.slot.zone if session.slot is not None else ""
 
 
 def _concerns(report: RouteReport, session: Session) -> bool:
@@ -195,11 +233,22 @@ def _own_report(session: Session, facts: Facts) -> RouteReport | None:
 
 
 def _follow_relay(session: Session, facts: Facts, now: float) -> Session:
-    """Remember since when a ready session's relay is not announced."""
-    missing = session.state is State.READY and session.ports is not None and session.ports.relay_id not in facts.relays
-    if missing == (session.relay_missing_since is not None):
+    """Remember since when a ready session's relay is not announced, and since when nothing shows that it lives."""
+    relay_id = session.ports.relay_id if session.state is State.READY and session.ports is not None else None
+    unheard = relay_id is not None and relay_id not in facts.relays
+    missing = unheard and relay_id not in facts.answering_relays
+    if missing != (session.relay_missing_since is not None):
+        session = evolved(session, relay_missing_since=now if missing else None)
+    if unheard == (session.unheard_since is not None):
         return session
-    return evolved(session, relay_missing_since=now if missing else None)
+    if unheard:
+        return evolved(session, unheard_since=now)
+    return evolved(session, unheard_since=None, kept_until=_heard_again(session, now))
+
+
+def _heard_again(session: Session, now: float) -> float:
+    """Until when nobody is judged by what a relay did not tell while nothing was heard of it."""
+    return max(session.kept_until or 0.0, now + session.clocks.reconnect_grace_s + REPORT_LAG_S)
 
 
 def _follow_viewer(session: Session, facts: Facts, now: float) -> Session:
@@ -272,13 +321,26 @@ def _obey_clocks(session: Session, facts: Facts, now: float) -> Session:
     """End or stop the session in time, warn beforehand, and take a warning back whose alarm has moved away."""
     if session.state is State.ENDED:
         return session
-    alarm = next_alarm(session, _input_heard(session, facts))
+    alarm = next_alarm(session, _input_heard(session, facts), facts.pauses)
     if alarm is not None and now >= alarm.at:
         if alarm.stops:
             return stopped(session, ITSELF.name, now, message=alarm.message)
         return ended(session, alarm.reason, alarm.message, now)
     due = alarm if alarm is not None and now >= alarm.at - lead_s(session, alarm) else None
     return session if session.warning == due else evolved(session, warning=due)
+
+
+_MOVES = (
+    _take_slot,
+    _hear_backend,
+    _place,
+    _reroute,
+    _leave_lost_relay,
+    _follow_viewer,
+    _settle,
+    _follow_relay,
+    _follow_input,
+)
 
 
 def _commands(session: Session, facts: Facts) -> list[Command]:

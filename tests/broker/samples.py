@@ -112,6 +112,8 @@ def make_facts(
     relays: tuple[RelayInfo, ...] = (RELAY,),
     claims: Mapping[str, Claim] | None = None,
     offer: SlotRef | None = None,
+    answering: tuple[str, ...] = (),
+    lost: tuple[str, ...] = (),
 ) -> Facts:
     return Facts(
         backend=backend,
@@ -122,6 +124,8 @@ def make_facts(
         relays={relay.id: relay for relay in relays},
         ledger=Ledger(claims or {}, {}),
         offer=offer,
+        answering_relays=frozenset(answering),
+        lost_relays=frozenset(lost),
     )
 
 

@@ -14,6 +14,7 @@ from broker.core.clocks import (
     viewer_is_present,
     warning_text,
 )
+from broker.core.pauses import Pause
 from broker.core.session import Alarm, EndReason, Phase, Session, State, ended
 from broker.core.slot import Activity
 from tests.broker.samples import CLOCKS, make_report, make_session, with_ports
@@ -171,8 +172,24 @@ def test_idle_is_not_judged_where_neither_backend_nor_relay_tells() -> None:
 
 
 def test_a_relay_may_be_away_for_the_reconnect_grace() -> None:
-    session = replace(ready_session(), first_viewer_at=1020.0, viewer_present=True, relay_missing_since=1200.0)
+    session = replace(ready_session(), unheard_since=1195.0, relay_missing_since=1200.0)
     assert reason_and_time(session) == (EndReason.RELAY_LOST, 1230.0)
+
+
+def test_of_a_relay_that_lives_unheard_viewers_are_not_missed_but_the_longest_length_counts() -> None:
+    clocks = replace(CLOCKS, idle_s=10.0, max_length_s=3600.0)
+    session = replace(ready_session(), clocks=clocks, unheard_since=1195.0, last_input_at=1020.0, expires_at=4610.0)
+    assert reason_and_time(session) == (EndReason.MAX_LENGTH, 4610.0)
+
+
+def test_a_pause_puts_every_clock_off() -> None:
+    session = replace(ready_session(), clocks=replace(CLOCKS, max_length_s=60.0), expires_at=1070.0)
+    pauses = (Pause(1020.0, 1320.0),)
+    alarm = next_alarm(session, None, pauses)
+    assert alarm is not None and (alarm.reason, alarm.at) == (EndReason.MAX_LENGTH, 1370.0)
+    assert next_look(session, None, None, pauses) == 1350.0
+    waiting = next_alarm(replace(make_session(), slot=None, phase=Phase.QUEUED), None, (Pause(1001.0, 1101.0),))
+    assert waiting is not None and (waiting.reason, waiting.at) == (EndReason.QUEUE_TIMEOUT, 1105.0)
 
 
 def test_media_without_signaling_is_looked_at_again_when_it_would_count_no_more() -> None:

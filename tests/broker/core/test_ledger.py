@@ -84,10 +84,16 @@ def test_ports_given_back_linger() -> None:
     }
 
 
-def test_ports_left_for_others_are_set_aside_for_longer() -> None:
+def test_ports_that_could_not_be_bound_are_set_aside_for_longer() -> None:
     before = with_ports(make_session())
-    until = lingering(before, replace(before, ports=OTHER_PORTS), 10.0)
+    until = lingering(before, replace(before, ports=OTHER_PORTS, route_attempts=1), 10.0)
     assert set(until.values()) == {10.0 + PORT_SET_ASIDE_S}
+
+
+def test_ports_of_a_relay_that_went_away_linger() -> None:
+    before = replace(with_ports(make_session()), route_attempts=1)
+    until = lingering(before, replace(before, ports=OTHER_PORTS, route_attempts=0), 10.0)
+    assert set(until.values()) == {10.0 + PORT_LINGER_S}
 
 
 def test_ports_that_stay_do_not_linger() -> None:

@@ -7,7 +7,7 @@ from broker.core.ledger import WAITING_FOR_PORTS, Claim, Ledger, port_claim, que
 from broker.core.placement import choose_ports, choose_slot, placed_or_waiting
 from broker.core.session import Phase
 from broker.core.slot import slot_claim
-from signaling.routes import PortRange, RelayInfo
+from signaling.routes import PortRange, RelayInfo, RelayLoad
 from tests.broker.samples import RELAY, SESSION_ID, make_profile, make_session, session_id
 
 NOTHING = Ledger({}, {})
@@ -72,6 +72,26 @@ def test_the_emptier_relay_is_taken() -> None:
     ledger = ledger_of({}, relay_a=2, relay_b=1)
     ports = choose_ports({"relay-a": RELAY, "relay-b": other}, ledger, SESSION_ID)
     assert ports is not None and ports.relay_id == "relay-a"
+
+
+def chosen(*relays: RelayInfo, ledger: Ledger = NOTHING, zone: str = "") -> str | None:
+    ports = choose_ports({relay.id: relay for relay in relays}, ledger, SESSION_ID, zone=zone)
+    return None if ports is None else ports.relay_id
+
+
+def test_a_relay_of_the_backends_zone_comes_before_an_emptier_one_of_another() -> None:
+    here, there = replace(RELAY, zone="here"), replace(RELAY, id="relay-b", zone="there")
+    ledger = ledger_of({}, relay_b=2)
+    assert chosen(here, there, ledger=ledger, zone="there") == "relay-b"
+    assert chosen(here, there, ledger=ledger) == "relay-a", "a backend of no zone goes by the load alone"
+    assert chosen(here, replace(there, draining=True), zone="there") == "relay-a", "another zone's is better than none"
+
+
+def test_of_relays_about_as_full_the_one_that_carries_the_least_is_taken() -> None:
+    busy = replace(RELAY, capacity=100, load=RelayLoad(40, 9000.0))
+    calm = replace(RELAY, id="relay-b", capacity=100, load=RelayLoad(41, 2000.0))
+    assert chosen(busy, calm, ledger=ledger_of({}, relay_a=40, relay_b=41)) == "relay-b"
+    assert chosen(busy, calm, ledger=ledger_of({}, relay_a=40, relay_b=50)) == "relay-a"
 
 
 def test_a_draining_or_full_relay_takes_no_session() -> None:

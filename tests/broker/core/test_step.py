@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.clocks import REPORT_LAG_S
+from broker.core.clocks import REPORT_LAG_S, next_alarm
 from broker.core.ledger import Claim, port_claims
+from broker.core.pauses import Pause
 from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
 from broker.core.slot import Activity, Backend, BackendState
 from broker.core.step import (
@@ -18,7 +19,7 @@ from broker.core.step import (
     next_deadline,
     step,
 )
-from signaling.routes import Endpoint, PortRange, RouteError
+from signaling.routes import Endpoint, PortRange, RelayInfo, RouteError
 from tests.broker.samples import (
     CLOCKS,
     ENDPOINT,
@@ -205,6 +206,71 @@ def test_a_ready_session_outlives_a_short_absence_of_its_relay() -> None:
     assert back.relay_missing_since is None
     lost, _ = step(gone, away, 1020.0 + CLOCKS.reconnect_grace_s)
     assert lost.end_reason is EndReason.RELAY_LOST
+
+
+OTHER_RELAY = replace(RELAY, id="relay-b")
+
+
+def facts_of_lost(session: Session, *relays: RelayInfo) -> Facts:
+    return make_facts(backend=claimed_backend(), published=session.route, relays=relays, lost=("relay-a",))
+
+
+def test_a_ready_session_of_a_lost_relay_is_routed_anew_and_ready_again_with_its_new_ports() -> None:
+    session, _ = step(ready_session(), facts_of_ready(ready_session(), signaling_open=1), 1015.0)
+    after, commands = step(session, facts_of_lost(session, OTHER_RELAY), 1100.0)
+    assert (after.state, after.phase, after.pending_since) == (State.PENDING, Phase.ROUTING, 1100.0)
+    assert after.ports is not None and after.ports.relay_id == "relay-b"
+    assert after.route is not None and commands == (Publish(after.route),)
+    facts = replace(facts_of_ready(after), relays={"relay-b": OTHER_RELAY}, lost_relays=frozenset({"relay-a"}))
+    again, _ = step(after, facts, 1101.0)
+    assert (again.state, again.ready_at, again.unheard_since) == (State.READY, 1010.0, None)
+    alarm = next_alarm(again)
+    assert alarm is not None and alarm.at >= 1101.0 + CLOCKS.reconnect_grace_s, "its viewer has time to come back"
+
+
+def test_a_session_that_nobody_has_watched_yet_has_time_for_its_first_viewer_after_a_reroute() -> None:
+    session = ready_session()
+    late = 1010.0 + CLOCKS.first_connection_s
+    after, _ = step(session, facts_of_lost(session, OTHER_RELAY), late)
+    facts = replace(facts_of_ready(after), relays={"relay-b": OTHER_RELAY}, lost_relays=frozenset({"relay-a"}))
+    assert step(after, facts, late + 5)[0].state is State.READY
+
+
+def test_a_session_of_a_lost_relay_waits_for_room_on_another_as_long_as_a_relay_may_be_away() -> None:
+    session = ready_session()
+    full = replace(OTHER_RELAY, capacity=0)
+    waiting, commands = step(session, facts_of_lost(session, full), 1100.0)
+    assert (waiting.state, waiting.ports, commands) == (State.READY, session.ports, ())
+    over, _ = step(waiting, facts_of_lost(session, full), 1100.0 + CLOCKS.reconnect_grace_s)
+    assert over.end_reason is EndReason.RELAY_LOST
+
+
+def test_a_session_whose_relay_answers_though_unannounced_lives_on_and_misses_nobody() -> None:
+    session, _ = step(ready_session(), facts_of_ready(ready_session(), signaling_open=1), 1015.0)
+    left, _ = step(session, facts_of_ready(session), 1016.0)
+    unheard = make_facts(
+        backend=claimed_backend(), published=session.route, report=facts_of_ready(session).report, relays=()
+    )
+    answering = replace(unheard, answering_relays=frozenset({"relay-a"}))
+    suspect, _ = step(left, unheard, 1020.0)
+    assert (suspect.unheard_since, suspect.relay_missing_since) == (1020.0, 1020.0)
+    living, _ = step(suspect, answering, 1021.0)
+    assert (living.unheard_since, living.relay_missing_since) == (1020.0, None)
+    assert step(living, answering, 9000.0)[0].state is State.READY
+    back, _ = step(living, facts_of_ready(session), 9001.0)
+    assert back.unheard_since is None
+    alarm = next_alarm(back)
+    assert alarm is not None and alarm.at == 9001.0 + CLOCKS.reconnect_grace_s + REPORT_LAG_S
+
+
+def test_clocks_that_paused_end_a_session_later() -> None:
+    session = ready_session()
+    facts = replace(facts_of_ready(session), pauses=(Pause(1050.0, 2000.0),))
+    deadline = 1010.0 + CLOCKS.first_connection_s + REPORT_LAG_S + 950.0
+    assert next_deadline(session, facts) == deadline - 40.0, "when it is warned of"
+    warned, _ = step(session, facts, deadline - 1)
+    assert (warned.state, next_deadline(warned, facts)) == (State.READY, deadline)
+    assert step(warned, facts, deadline)[0].end_reason is EndReason.NEVER_CONNECTED
 
 
 def test_a_failed_backend_ends_the_session_with_its_words() -> None:

@@ -24,6 +24,7 @@ from broker.core.ledger import (
     share_pool,
     slots_pool,
 )
+from broker.core.pauses import Pause
 from broker.core.placement import choose_ports, choose_slot, placed_or_waiting
 from broker.core.session import Session, State, Wanted
 from broker.core.slot import Activity, Backend, BackendState
@@ -36,6 +37,7 @@ from tests.broker.samples import CLOCKS, RELAY, make_profile, make_session, sess
 CLOCKS_ON = replace(CLOCKS, placement_s=90, idle_s=300.0, max_length_s=900.0, max_stopped_s=600, extend_s=60)
 PROFILE = replace(make_profile(slots=3), queue=4)
 SMALL_RELAY = replace(RELAY, ports=PortRange(31000, 31009), capacity=4)
+RELAYS = (SMALL_RELAY, replace(SMALL_RELAY, id="relay-b"))
 QUOTA = 7
 
 
@@ -56,7 +58,10 @@ class World(RuleBasedStateMachine):
         self.released: set[str] = set()
         self.routes: dict[str, Route] = {}
         self.reports: dict[str, RouteReport] = {}
-        self.relays: dict[str, RelayInfo] = {SMALL_RELAY.id: SMALL_RELAY}
+        self.relays: dict[str, RelayInfo] = {relay.id: relay for relay in RELAYS}
+        self.lost: frozenset[str] = frozenset()
+        self.answering: frozenset[str] = frozenset()
+        self.pauses: tuple[Pause, ...] = ()
         self.room = WaitingRoom()
 
     # --- what callers and the outside do
@@ -161,9 +166,17 @@ class World(RuleBasedStateMachine):
             last_client_input_at=None if input_ago is None else self.now - input_ago,
         )
 
-    @rule(present=st.booleans())
-    def relay_comes_or_goes(self, present: bool) -> None:
-        self.relays = {SMALL_RELAY.id: SMALL_RELAY} if present else {}
+    @rule(present=st.sets(st.sampled_from(RELAYS)), lost=st.booleans(), answering=st.booleans())
+    def relays_come_and_go(self, present: set[RelayInfo], lost: bool, answering: bool) -> None:
+        self.relays = {relay.id: relay for relay in present}
+        gone = frozenset(relay.id for relay in RELAYS if relay not in present)
+        self.lost = gone if lost else frozenset()
+        self.answering = gone if answering and not lost else frozenset()
+
+    @rule(seconds=st.floats(3, 900))
+    def the_store_is_away(self, seconds: float) -> None:
+        self.pauses = (*self.pauses, Pause(self.now, self.now + seconds))
+        self.now += seconds
 
     @rule(seconds=st.floats(0, 90))
     def wait(self, seconds: float) -> None:
@@ -291,6 +304,9 @@ class World(RuleBasedStateMachine):
             relays=self.relays,
             ledger=ledger,
             offer=offer,
+            answering_relays=self.answering,
+            lost_relays=self.lost,
+            pauses=self.pauses,
         )
 
     def ledger(self) -> Ledger:
