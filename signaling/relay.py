@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
-import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from signaling.core.handshake import CloseCode
 from signaling.doorkeeper import Doorkeeper
 from signaling.errors import PortUnavailable, TableUnavailable
 from signaling.forwarder import Forwarder
+from signaling.load import LoadMeter
 from signaling.metrics import RelayCounters
-from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
+from signaling.routes import RelayInfo, RelayLoad, Route, RouteError, RouteReport, RouteState
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory
 from signaling.table import RouteTable
@@ -47,19 +48,23 @@ class _Served:
 
 
 class Relay:
-    """One relay process; `run` is its whole life."""
+    """One relay process; `run` is its whole life. Its time is the table's, so that a wrong clock harms nobody."""
 
-    def __init__(self, settings: RelaySettings, table: RouteTable, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: RelaySettings, table: RouteTable, *, clock: Callable[[], float] | None = None) -> None:
         self.counters = RelayCounters()
         self._settings = settings
         self._table = table
-        self._clock = clock
-        self._doorkeeper = Doorkeeper(clock=clock)
+        self._clock = clock or table.now
+        self._doorkeeper = Doorkeeper(clock=self._clock)
         self._sockets = SocketFactory(settings.socket_buffer_bytes)
         self._wanted: Mapping[str, Route] = {}
         self._served: dict[str, _Served] = {}
         self._changing: set[str] = set()
-        self._announced_at: float | None = None
+        self._meter = LoadMeter()
+        self._load = RelayLoad()
+        self._draining = False
+        self._announce_now = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._table_is_away = False
         self._closed = False
 
@@ -67,8 +72,34 @@ class Relay:
     def info(self) -> RelayInfo:
         """What the relay says of itself."""
         settings = self._settings
-        ports, version = settings.port_range, _version()
-        return RelayInfo(settings.id, settings.client_host, ports, settings.capacity, version, settings.zone)
+        return RelayInfo(
+            settings.id,
+            settings.client_host,
+            settings.client_port_range,
+            settings.capacity,
+            _version(),
+            settings.zone,
+            self._draining,
+            settings.candidate_hosts,
+            self._load,
+        )
+
+    @property
+    def causes(self) -> list[str]:
+        """Why it should be given no new sessions now; nothing where it may."""
+        causes = ["draining"] if self._draining else []
+        return [*causes, "the route table does not answer"] if self._table_is_away else causes
+
+    def drain(self) -> None:
+        """Take no new sessions from now on; what is served is served on. Idempotent."""
+        self._draining = True
+        self._announce_now.set()
+
+    async def drained(self) -> None:
+        """Wait, once it drains, until every session has ended or moved elsewhere."""
+        while self._served or self._changing:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     async def run(self) -> None:
         """Serve until cancelled; then viewers are told to reconnect, and every port and socket is given back."""
@@ -76,6 +107,7 @@ class Relay:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(tasks), name="relay: follow routes")
                 tasks.create_task(self._follow_keys(), name="relay: follow admission keys")
+                tasks.create_task(self._announce(), name="relay: announce")
                 tasks.create_task(self._tend(), name="relay: tend routes")
         finally:
             await self.close()
@@ -97,11 +129,18 @@ class Relay:
             try:
                 async for wanted in self._table.watch(self._settings.id):
                     self._note_table(None)
-                    self._wanted = wanted
+                    self._take(wanted)
                     self._converge(tasks)
             except TableUnavailable as exc:
                 self._note_table(exc)
             await asyncio.sleep(self._settings.table_retry_s)
+
+    def _take(self, wanted: Mapping[str, Route]) -> None:
+        """Want this set. A table that has a route anew may not have the report of it any more."""
+        for session_id, served in self._served.items():
+            if wanted.get(session_id) is not self._wanted.get(session_id):
+                served.reported = None
+        self._wanted = wanted
 
     async def _follow_keys(self) -> None:
         """Check admission tokens with the table's keys; with the last ones while it is away."""
@@ -130,15 +169,26 @@ class Relay:
                 await self._replace(session_id, self._wanted.get(session_id))
         finally:
             self._changing.discard(session_id)
+            if not self._served and not self._changing:
+                self._emptied.set()
 
     async def _replace(self, session_id: str, route: Route | None) -> None:
         old = self._served.pop(session_id, None)
         if old is not None and old.forwarder is not None:
-            await self._end(old.forwarder, CloseCode.ENDED if route is None else CloseCode.DRAINING)
+            goes_on = route is not None or await self._is_elsewhere(session_id)
+            await self._end(old.forwarder, CloseCode.DRAINING if goes_on else CloseCode.ENDED)
         if route is None:
             return
         served = self._served[session_id] = await self._start(route)
         await self._report(served)
+
+    async def _is_elsewhere(self, session_id: str) -> bool:
+        """Whether the session moved to another relay, or who knows: a viewer that comes again is told by the broker."""
+        try:
+            async with asyncio.timeout(self._settings.table_timeout_s):
+                return await self._table.route(session_id) is not None
+        except (TableUnavailable, TimeoutError):
+            return True
 
     async def _end(self, forwarder: Forwarder, code: CloseCode) -> None:
         try:
@@ -171,7 +221,6 @@ class Relay:
 
     async def _tend(self) -> None:
         while True:
-            await self._announce()
             for served in list(self._served.values()):
                 try:
                     if served.forwarder is not None:
@@ -179,13 +228,19 @@ class Relay:
                     await self._report(served)
                 except Exception:  # of one route: the others go on
                     logger.exception("a route could not be tended", extra={"route": served.route.session_id})
+            bound = sum(served.forwarder is not None for served in self._served.values())
+            now, datagrams = asyncio.get_running_loop().time(), self.counters.media_packets.total()
+            self._load = self._meter.measure(now, sessions=bound, datagrams=datagrams)
             await asyncio.sleep(_TICK_S)
 
     async def _announce(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._announced_at is None or now - self._announced_at >= self._settings.report_s:
-            if await self._tell(self._table.announce(self.info)):
-                self._announced_at = now
+        """Say that it lives, and at once when it drains."""
+        while True:
+            self._announce_now.clear()
+            await self._tell(self._table.announce(self.info, ttl_s=self._settings.announce_ttl_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.announce_s):
+                    await self._announce_now.wait()
 
     async def _report(self, served: _Served) -> None:
         """Report a route if it changed, or if its last report is old."""

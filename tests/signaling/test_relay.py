@@ -202,6 +202,82 @@ async def test_relay_that_ends_drains_its_viewers_and_retires() -> None:
         await relay.close()
 
 
+async def test_draining_relay_says_so_at_once_and_serves_on() -> None:
+    table = MemoryRouteTable()
+    settings = SETTINGS.model_copy(update={"announce_s": 60.0})
+    async with backend() as port, running(table, settings) as relay:
+        wanted = route(backend_port=port)
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+        viewer, drained = await view(wanted), asyncio.create_task(relay.drained())
+        assert relay.causes == []
+        relay.drain()
+        async with asyncio.timeout(5):
+            async for _ in table.changes():
+                if (await table.relays())["r1"].draining:
+                    break
+        assert relay.causes == ["draining"]
+        await viewer.send("still here")
+        assert await viewer.recv() == "still here"
+        assert not drained.done()
+        await table.withdraw("s1")
+        assert await close_code(viewer) == 4001
+        async with asyncio.timeout(5):
+            await drained
+
+
+async def test_idle_relay_is_drained_at_once() -> None:
+    async with running(MemoryRouteTable()) as relay, asyncio.timeout(5):
+        relay.drain()
+        await relay.drained()
+
+
+async def test_viewers_of_a_session_that_moved_are_told_to_come_again_once_it_is_served_elsewhere() -> None:
+    table = MemoryRouteTable()
+    other = SETTINGS.model_copy(update={"id": "r2"})
+    async with backend() as port, running(table):
+        wanted = route(backend_port=port)
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+        viewer = await view(wanted)
+        moved = replace(route(backend_port=port), relay_id="r2")
+        await table.publish(moved)
+        await viewer.send("still here")
+        assert await viewer.recv() == "still here"
+        async with running(table, other):
+            assert await close_code(viewer) == 1012
+            assert (await reported(table, "s1", RouteState.ACTIVE)).relay_id == "r2"
+            viewer = await view(moved)
+            await viewer.close()
+
+
+async def test_relay_tells_its_load_and_where_it_is_found() -> None:
+    table = MemoryRouteTable()
+    settings = SETTINGS.model_copy(
+        update={"announce_s": 0.05, "advertised_host": "198.51.100.7", "advertised_ports": "41000-41999"}
+    )
+    async with running(table, settings):
+        await table.publish(route())
+        await reported(table, "s1", RouteState.ACTIVE)
+        for _ in range(250):
+            info = (await table.relays())["r1"]
+            if info.load.sessions == 1:
+                break
+            await asyncio.sleep(0.02)
+    assert info.load.sessions == 1
+    assert (info.host, info.addresses, info.ports.lo) == ("198.51.100.7", ("198.51.100.7",), 41000)
+
+
+async def test_a_route_that_the_table_has_anew_is_reported_anew() -> None:
+    table, wanted = MemoryRouteTable(), route()
+    async with running(table):
+        await table.publish(wanted)
+        await reported(table, "s1", RouteState.ACTIVE)
+        table._reports.clear()  # as a table does that lost its data
+        await table.publish(replace(wanted, record="written by the next broker"))
+        await reported(table, "s1", RouteState.ACTIVE)
+
+
 async def test_restarted_relay_serves_what_is_still_wanted() -> None:
     table, kept, dropped = MemoryRouteTable(), route(), route("s2")
     await table.publish(kept)
