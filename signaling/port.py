@@ -17,12 +17,12 @@ from signaling.heads import REASONS, HeadReader, refusal_response
 from signaling.http import HttpSignaling
 from signaling.http_viewers import HttpViewers
 from signaling.metrics import RelayCounters, SignalingRefusal
+from signaling.opening import BackendRefused, Opening
 from signaling.routes import Admission, Route, SignalingKind
 from signaling.settings import RelaySettings
 from signaling.tcp import Splice
 from signaling.upgrade import BadHandshake, refusing
 from signaling.viewer import BackendUnreachable, Viewer
-from signaling.websocket import BackendRefused, Bridge
 
 logger = logging.getLogger(__name__)
 
@@ -222,10 +222,10 @@ class SignalingPort:
             splice.start(reader.transport)
         else:
             assert head is not None
-            bridge = Bridge(viewer, head, bytes(data[:length]), self._left)
-            await self._open(bridge, bridge.connect())
-            reader.hand_over(bridge.client)
-            bridge.start(reader.transport, bytes(data[length:]))
+            opening = Opening(viewer, head, bytes(data[:length]), self._left)
+            await self._open(opening.bridge, opening.connect())
+            reader.hand_over(opening.bridge.client)
+            opening.start(reader.transport, bytes(data[length:]))
         return True
 
     async def _open(self, connection: Connection, opening: Coroutine[None, None, None]) -> None:

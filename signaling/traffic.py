@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from signaling.handover_state import TrafficSnapshot
+
 CLIENT_PACKET_STEP_S = 10
 """The times of a client's last packet and input move in steps, so that reports are few."""
 
@@ -41,6 +43,22 @@ class Traffic:
     first_packet_at: float | None = None
     last_client_packet_at: float | None = None
     last_client_input_at: float | None = None
+
+    def snapshot(self) -> TrafficSnapshot:
+        """All of it."""
+        return TrafficSnapshot(
+            (self.to_backend.packets, self.to_backend.bytes),
+            (self.to_client.packets, self.to_client.bytes),
+            self.first_packet_at,
+            self.last_client_packet_at,
+            self.last_client_input_at,
+        )
+
+    @classmethod
+    def restored(cls, told: TrafficSnapshot) -> Traffic:
+        """What was told of."""
+        times = told.first_packet_at, told.last_client_packet_at, told.last_client_input_at
+        return cls(Count(*told.to_backend), Count(*told.to_client), *times)
 
     def note_client_packet(self, now: float) -> None:
         """An admitted datagram came from a client about now."""

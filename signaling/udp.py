@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from signaling.core.address import Sockaddr, canonical_host
 from signaling.core.flow import FlowLimits, FlowTable
 from signaling.core.media_path import IceCredentials, Side, TransportAddress
+from signaling.core.snapshots import Targets
 from signaling.core.stun import STUN_BELOW, PacketKind, packet_kind
 from signaling.core.targets import BackendTargets
 from signaling.core.verdict import Drop, ToBackend
 from signaling.downlink import Downlink
 from signaling.errors import PortUnavailable, TooManyViewers
+from signaling.handover_sockets import Inherited, Packing
+from signaling.handover_state import MediaSnapshot, PathSnapshot
 from signaling.metrics import CandidateRefusal, Direction, MediaDrop, RelayCounters
 from signaling.routes import Route, SignalingKind
 from signaling.settings import RelaySettings
@@ -71,12 +74,19 @@ class UdpMediaPort:
 
     def open(self) -> None:
         """Bind the route's media port on the running loop; raises PortUnavailable."""
-        self._loop = asyncio.get_running_loop()
         self._upstream_host = self._settings.upstream_host or upstream_host(
             self._settings.host, self.route.backend.host
         )
         self._sock = self._downlink.port = self._sockets.bind(self._settings.host, self.route.media_port)
-        self._loop.add_reader(self._sock, self._read_clients, self._sock)
+        self.read()
+
+    def read(self) -> None:
+        """Begin to read on the running loop; raises nothing."""
+        self._loop = asyncio.get_running_loop()
+        if self._sock is not None:
+            self._loop.add_reader(self._sock, self._read_clients, self._sock)
+        for upstream in self._all_upstreams():
+            self._loop.add_reader(upstream.sock, self._downlink.read, upstream)
 
     def close(self) -> None:
         """Give every socket back. Idempotent."""
@@ -87,19 +97,72 @@ class UdpMediaPort:
             self._sock.close()
             self._sock = self._downlink.port = None
 
+    def snapshot(self, packing: Packing) -> MediaSnapshot:
+        """The whole port for a successor, while it is open."""
+        assert self._sock is not None
+        upstreams = list(self._all_upstreams())
+        for upstream in upstreams:
+            self._settle(upstream)
+        number = {upstream: place for place, upstream in enumerate(upstreams)}
+        return MediaSnapshot(
+            packing.add(self._sock),
+            self._upstream_host,
+            tuple(upstream.snapshot(packing) for upstream in upstreams),
+            tuple(PathSnapshot(name, number[path.bound], path.targets.known) for name, path in self._paths.items()),
+            self._table.snapshot(self._monotonic()),
+            self.traffic.snapshot(),
+        )
+
+    def restore(self, told: MediaSnapshot, inherited: Inherited) -> Mapping[str, UdpViewerPath]:
+        """Take a predecessor's port, in the place of `open`; its viewers' paths. `read` begins. Raises ValueError."""
+        self._loop = asyncio.get_running_loop()
+        self._upstream_host = told.upstream_host
+        self._sock = self._downlink.port = inherited.take(told.sock)
+        self._table.restore(told.table, self._monotonic())
+        self.traffic = Traffic.restored(told.traffic)
+        targets = {path.viewer: self._targets(path.targets) for path in told.paths}
+        if not {upstream.viewer for upstream in told.upstreams} <= targets.keys():
+            raise ValueError("an upstream is of no viewer")
+        upstreams = [
+            Upstream.restored(self._sockets, inherited.take(one.sock), one, targets[one.viewer])
+            for one in told.upstreams
+        ]
+        for path in told.paths:
+            if path.bound not in range(len(upstreams)):
+                raise ValueError(f"a path is bound to upstream {path.bound}, which is none")
+            self._add_path(path.viewer, upstreams[path.bound], targets[path.viewer])
+        for upstream in upstreams:
+            if upstream.flow is not None:
+                self._upstreams[upstream.flow] = upstream
+                self._let_media_pass(upstream)
+        return self._paths
+
+    def _all_upstreams(self) -> Iterable[Upstream]:
+        """Those of flows and those that wait for one, each once."""
+        return dict.fromkeys([*(path.bound for path in self._paths.values()), *self._upstreams.values()])
+
     def open_viewer(self, viewer_id: str, client_host: str) -> UdpViewerPath:
         """Open a path for a viewer; raises TooManyViewers, also when the process has no socket left for one."""
         if viewer_id in self._paths:
             raise ValueError(f"viewer {viewer_id} is already there")
         if self._sock is None or len(self._paths) >= self._settings.max_viewers:
             raise TooManyViewers(len(self._paths))
-        backend = self.route.backend
-        targets = BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port))
+        targets = self._targets()
         try:
             bound = self._open_upstream(viewer_id, targets, self._upstream_host)
         except PortUnavailable as exc:
             raise TooManyViewers(len(self._paths)) from exc
         self._table.open_viewer(viewer_id, client_host)
+        return self._add_path(viewer_id, bound, targets)
+
+    def _targets(self, known: Targets = ()) -> BackendTargets:
+        backend = self.route.backend
+        targets = BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port))
+        for address, ufrag in known:
+            targets.learn(address, ufrag)
+        return targets
+
+    def _add_path(self, viewer_id: str, bound: Upstream, targets: BackendTargets) -> UdpViewerPath:
         client_facing = TransportAddress(self._settings.candidate_host, self.route.media_port)
         path = self._paths[viewer_id] = UdpViewerPath(self, viewer_id, client_facing, bound, targets)
         return path
@@ -218,7 +281,7 @@ class UdpMediaPort:
     # Flows and their sockets.
 
     def _open_upstream(self, viewer_id: str, targets: BackendTargets, host: str) -> Upstream:
-        upstream = Upstream(self._sockets, host, viewer_id, targets)
+        upstream = Upstream(self._sockets, self._sockets.bind(host, 0), viewer_id, targets)
         if self._opaque:  # nothing can be learned: the profile fixes the port
             backend = self.route.backend
             self._lock(upstream, (backend.host, backend.media_port))

@@ -7,17 +7,26 @@ from dataclasses import dataclass
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
+from websockets.extensions import Extension
+from websockets.extensions.permessage_deflate import (
+    ClientPerMessageDeflateFactory,
+    PerMessageDeflate,
+    ServerPerMessageDeflateFactory,
+)
 from websockets.http11 import Request, Response
+from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from signaling.core.handshake import HOP_BY_HOP, Head
+from signaling.handover_state import DeflateSnapshot
 from signaling.routes import Endpoint
 
 _OF_THE_HOP = HOP_BY_HOP | {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"}
 _OF_THE_HOP |= {"content-length", "expect", "host", "sec-websocket-accept"}
+
+_NOWHERE = WebSocketURI(False, "localhost", 0, "/", "")  # an open connection asks nobody for anything
 
 
 class BadHandshake(Exception):
@@ -74,6 +83,35 @@ def client_protocol(backend: Endpoint, head: Head, limit: int, *, compress: bool
         max_size=limit,
         logger=_silent(),
     )
+
+
+def deflate_of(ws: Protocol) -> DeflateSnapshot | None:
+    """How an open connection compresses."""
+    for extension in ws.extensions:
+        if isinstance(extension, PerMessageDeflate):
+            return DeflateSnapshot(extension.remote_max_window_bits, extension.local_max_window_bits)
+    return None
+
+
+def restored_server(limit: int, deflate: DeflateSnapshot | None) -> ServerProtocol:
+    """The client's hop, open, between two messages."""
+    ws = ServerProtocol(state=State.OPEN, max_size=limit, logger=_silent())
+    ws.extensions = _restored(deflate)
+    return ws
+
+
+def restored_client(limit: int, deflate: DeflateSnapshot | None) -> ClientProtocol:
+    """The backend's hop, open, between two messages."""
+    ws = ClientProtocol(_NOWHERE, state=State.OPEN, max_size=limit, logger=_silent())
+    ws.extensions = _restored(deflate)
+    return ws
+
+
+def _restored(deflate: DeflateSnapshot | None) -> list[Extension]:
+    if deflate is None:
+        return []
+    # Both our offers insist on no context takeover.
+    return [PerMessageDeflate(True, True, deflate.remote_window_bits, deflate.local_window_bits)]
 
 
 def request_of(ws: ClientProtocol, head: Head) -> Request:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+
 from signaling.core.address import Sockaddr, canonical_host
 from signaling.core.media_path import TransportAddress
 from signaling.core.targets import BackendTargets
 from signaling.errors import PortUnavailable
+from signaling.handover_sockets import Packing
+from signaling.handover_state import UpstreamSnapshot
 from signaling.metrics import MediaDrop
 from signaling.sockets import SocketFactory
 from signaling.traffic import Count
@@ -41,10 +45,9 @@ class Upstream:
         "viewer_id",
     )
 
-    def __init__(self, sockets: SocketFactory, host: str, viewer_id: str, targets: BackendTargets) -> None:
-        """Bind; raises PortUnavailable."""
+    def __init__(self, sockets: SocketFactory, sock: socket.socket, viewer_id: str, targets: BackendTargets) -> None:
         self._sockets = sockets
-        self.sock = sockets.bind(host, 0)
+        self.sock = sock
         self.address = _address(self.sock.getsockname())
         self.viewer_id = viewer_id
         self.targets = targets
@@ -57,6 +60,31 @@ class Upstream:
         self.confirmed = False
         self.said_bytes = 0
         self.ufrag: str | None = None
+
+    @classmethod
+    def restored(
+        cls, sockets: SocketFactory, sock: socket.socket, told: UpstreamSnapshot, targets: BackendTargets
+    ) -> Upstream:
+        """The upstream that was told of, on its own socket, which is connected where it is locked."""
+        upstream = cls(sockets, sock, told.viewer, targets)
+        upstream.locked, upstream.trusted, upstream.ufrag = told.locked, told.trusted, told.ufrag
+        upstream.flow, upstream.client, upstream.confirmed = told.flow, told.client, told.confirmed
+        upstream.said_bytes = told.said_bytes
+        return upstream
+
+    def snapshot(self, packing: Packing) -> UpstreamSnapshot:
+        """All of it but its counts, which belong to the totals."""
+        return UpstreamSnapshot(
+            packing.add(self.sock),
+            self.viewer_id,
+            self.locked,
+            self.trusted,
+            self.flow,
+            self.client,
+            self.confirmed,
+            self.said_bytes,
+            self.ufrag,
+        )
 
     def serve(self, flow: int, client: Sockaddr) -> None:
         """Become the upstream of a flow."""

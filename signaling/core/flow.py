@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from signaling.core.address import Sockaddr, canonical_host
-from signaling.core.flow_records import Arrival, Flow, Viewer, put
+from signaling.core.flow_records import Arrival, Flow, Viewer, put, runs, users_of
 from signaling.core.media_path import IceCredentials, Side
+from signaling.core.snapshots import FlowTableSnapshot
 from signaling.core.stun import PacketKind, StunKind, StunMessage, packet_kind, parse_binding
 from signaling.core.verdict import Drop, Kept, ToBackend, ToClient
 from signaling.metrics import MediaDrop
@@ -145,6 +146,27 @@ class FlowTable:
         """End what was silent too long; returns the flows that ended."""
         gone = [flow for flow in self._by_id.values() if now - flow.seen > self._limits.idle_s]
         return tuple(self._remove(flow) for flow in gone)
+
+    def snapshot(self, now: float) -> FlowTableSnapshot:
+        """The whole table, for another process to go on with."""
+        return FlowTableSnapshot(
+            tuple(viewer.snapshot(now) for viewer in self._viewers.values()),
+            tuple(flow.snapshot(now) for flow in self._by_id.values()),
+            self._next_id,
+            runs(self._transactions),
+        )
+
+    def restore(self, snapshot: FlowTableSnapshot, now: float) -> None:
+        """Go on with another's table, while this one is empty; raises ValueError for a flow of nobody."""
+        self._viewers = {told.id: Viewer.restored(told, now) for told in snapshot.viewers}
+        for told in snapshot.flows:
+            viewer = self._viewers.get(told.viewer)
+            if viewer is None or told.id >= snapshot.next_id:
+                raise ValueError(f"flow {told.id} is of no viewer, or of a later time")
+            flow = Flow.restored(told, viewer, now)
+            self._by_id[flow.id] = self._by_source[flow.source] = flow
+        self._next_id = snapshot.next_id
+        self._transactions = users_of(snapshot.transactions)
 
     def __len__(self) -> int:
         return len(self._by_id)

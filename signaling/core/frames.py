@@ -16,10 +16,11 @@ from signaling.core.leaks import leaks
 from signaling.core.media_path import IceCredentials, Side, TransportAddress, ViewerPath
 from signaling.core.objects import is_true, number_of, split_candidate, string_of, without_ice_servers
 from signaling.core.sdp import Description, Section, read_description
+from signaling.core.snapshots import DirectionSnapshot, EditorSnapshot
 from signaling.core.spans import MAX_PARTS, Edit, Kind, Node, Parts, TooManyParts, View, apply, json_regions, parse
+from signaling.core.transports import MAX_REMEMBERED, Place, Transports
 
 _MAX_STRINGS_IN_STRINGS = 8
-_MAX_REMEMBERED = 256
 _UFRAGS = ("usernamefragment", "iceufrag", "ufrag")
 _PWDS = ("password", "icepwd", "pwd")
 
@@ -41,15 +42,6 @@ class Verdict:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What the objects around a trickled candidate say of it."""
-
-    ufrag: str | None = None
-    mid: str | None = None
-    index: int | None = None
-
-
 @dataclass(slots=True)
 class _Findings:
     """What one message held."""
@@ -62,50 +54,6 @@ class _Findings:
     unwanted: int = 0
     ends: int = 0
     parts: Parts = field(default_factory=lambda: Parts(MAX_PARTS))
-
-
-@dataclass(slots=True)
-class _Transports:
-    """What one side has told: the ufrag of each m-line, and for which of them a candidate was passed on."""
-
-    by_mid: dict[str, str] = field(default_factory=dict)
-    by_index: dict[int, str] = field(default_factory=dict)
-    latest: str | None = None
-    told: set[tuple[str | None, str | int | None]] = field(default_factory=set)
-
-    def learn(self, mid: str | None, index: int | None, ufrag: str) -> None:
-        """A description gives this m-line these credentials; new ones begin anew."""
-        if ufrag not in self.by_index.values() and ufrag != self.latest:
-            self.told.clear()
-        if mid is not None and (mid in self.by_mid or len(self.by_mid) < _MAX_REMEMBERED):
-            self.by_mid[mid] = ufrag
-        if index is not None and index < _MAX_REMEMBERED:
-            self.by_index[index] = ufrag
-        self.latest = ufrag
-
-    def ufrag(self, place: Place) -> str | None:
-        """Of the transport that a candidate at this place belongs to; None where that is open."""
-        if place.ufrag is not None:
-            return place.ufrag
-        if place.mid is not None and place.mid in self.by_mid:
-            return self.by_mid[place.mid]
-        if place.index is not None and place.index in self.by_index:
-            return self.by_index[place.index]
-        known = {*self.by_mid.values(), *self.by_index.values()}
-        return self.latest if len(known) <= 1 else None
-
-    def tell(self, place: Place) -> bool:
-        """Note that a candidate of this m-line was passed on; False when one was already."""
-        key = (self.ufrag(place), place.index if place.mid is None else place.mid)
-        if key in self.told:
-            return False
-        if len(self.told) < _MAX_REMEMBERED:
-            self.told.add(key)
-        return True
-
-    def has_told(self, ufrag: str | None) -> bool:
-        """Whether any candidate of this transport was passed on."""
-        return any(of == ufrag for of, _ in self.told)
 
 
 class SignalingEditor:
@@ -123,6 +71,15 @@ class SignalingEditor:
         """A message of the client. `may_withhold` False: an unwanted candidate is overwritten instead (HTTP bodies)."""
         return self._to_backend.pass_on(text, may_withhold)
 
+    def snapshot(self) -> EditorSnapshot:
+        """What both directions remember."""
+        return EditorSnapshot(self._to_client.snapshot(), self._to_backend.snapshot())
+
+    def restore(self, snapshot: EditorSnapshot) -> None:
+        """Remember what a predecessor did."""
+        self._to_client.restore(snapshot.to_client)
+        self._to_backend.restore(snapshot.to_backend)
+
     def leaks_to_client(self, text: str) -> bool:
         """Whether a text that is not edited (a header, bytes) names an address that the client must not learn."""
         return self._to_client.leaks(text)
@@ -139,8 +96,15 @@ class _Direction(ABC):
 
     def __init__(self, path: ViewerPath) -> None:
         self._path = path
-        self._transports = _Transports()
+        self._transports = Transports()
         self._hidden: set[IpAddress] = set()
+
+    def snapshot(self) -> DirectionSnapshot:
+        return DirectionSnapshot(self._transports.snapshot(), tuple(map(str, self._hidden)))
+
+    def restore(self, snapshot: DirectionSnapshot) -> None:
+        self._transports.restore(snapshot.transports)
+        self._hidden |= {address for host in snapshot.hidden if (address := ip_address(host)) is not None}
 
     @property
     @abstractmethod
@@ -269,7 +233,7 @@ class _ToClient(_Direction):
 
     def _hide(self, address: IpAddress | None) -> None:
         """Never let this address out. Addresses that mean nothing elsewhere stay usable, as descriptions hold them."""
-        if address is None or address == ip_address(self._own.host) or len(self._hidden) >= _MAX_REMEMBERED:
+        if address is None or address == ip_address(self._own.host) or len(self._hidden) >= MAX_REMEMBERED:
             return
         if not address.is_unspecified and str(address) not in ADDRESSES_OF_NOBODY:
             self._hidden.add(address)

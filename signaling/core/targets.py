@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from signaling.core.media_path import TransportAddress
+from signaling.core.snapshots import Targets, is_text
 
 
 class BackendTargets:
@@ -19,6 +20,11 @@ class BackendTargets:
         self._known[address, ufrag] = None
         if len(self._known) > self._limit:
             del self._known[next(iter(self._known))]
+
+    @property
+    def known(self) -> Targets:
+        """What was learned, so that another can learn it in the same order."""
+        return tuple((address, ufrag) for address, ufrag in self._known if is_text(ufrag))
 
     @property
     def hosts(self) -> frozenset[str]:
