@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
 
 from broker.core.pauses import KEPT_PAUSES, Pause
+from broker.errors import StoreUnavailable
 from broker.stores.lease import Lease, MemoryLease
+from broker.stores.redis_lease import RedisLease
+from signaling.redis_link import RedisLink
+from signaling.redis_settings import RedisSettings
 from tests.broker.stores.test_conformance import Clock
+from tests.redis_server import redis_server
 
-TTL_S = 0.2
+TTL_S = 0.1
 
 
 @dataclass
@@ -22,14 +28,21 @@ class Rig:
     wait: Callable[[float], Awaitable[None]]
 
 
-@pytest.fixture(params=["memory"])
+@pytest.fixture(params=["memory", "redis"])
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    clock = Clock()
+    if request.param == "memory":
+        clock = Clock()
 
-    async def wait(seconds: float) -> None:
-        clock.now += seconds
+        async def wait(seconds: float) -> None:
+            clock.now += seconds
 
-    yield Rig(MemoryLease(clock), wait)
+        yield Rig(MemoryLease(clock), wait)
+        return
+    link = RedisLink(request.getfixturevalue("redis_settings"))
+    try:
+        yield Rig(RedisLease(link), asyncio.sleep)
+    finally:
+        await link.close()
 
 
 async def test_one_holds_the_lease_and_the_others_are_told_for_how_long(rig: Rig) -> None:
@@ -89,10 +102,36 @@ async def test_time_without_a_holder_is_a_pause_that_all_are_told_of(rig: Rig) -
 
 
 async def test_of_many_pauses_the_latest_are_kept(rig: Rig) -> None:
-    if not isinstance(rig.lease, MemoryLease):
-        pytest.skip("it would last too long in real time")
     for _ in range(KEPT_PAUSES + 2):
-        last = await rig.lease.take("a", TTL_S)
-        await rig.wait(TTL_S * 3)
+        last = await rig.lease.take("a", 0.003)
+        await rig.wait(0.01)
+    last = await rig.lease.take("a", 0.003)
     assert len(last.pauses) == KEPT_PAUSES
     assert last.pauses[-1].until == last.at
+
+
+async def test_a_number_is_never_given_twice_though_the_data_are_lost(redis_settings: RedisSettings) -> None:
+    link = RedisLink(redis_settings)
+    try:
+        lease = RedisLease(link)
+        before = await lease.take("a", TTL_S)
+        for name in ("lease", "fence", "pulse"):
+            await link.call("DEL", link.key(name))
+        after = await lease.take("b", TTL_S)
+        assert before.fence is not None and after.fence is not None and after.fence != before.fence
+        await link.call("DEL", link.key("fence"))
+        renewed = await lease.take("b", TTL_S, fence=after.fence)
+        assert renewed.fence is not None and renewed.fence > after.fence, "the number of a holder is what writes need"
+    finally:
+        await link.close()
+
+
+async def test_a_lease_that_cannot_be_had_is_the_store_being_away() -> None:
+    with redis_server() as server:
+        url = server.url
+    link = RedisLink(RedisSettings(url=url))
+    with pytest.raises(StoreUnavailable):
+        await RedisLease(link).take("a", TTL_S)
+    with pytest.raises(StoreUnavailable):
+        await RedisLease(link).give_up("a", 1)
+    await link.close()
