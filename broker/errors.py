@@ -135,9 +135,13 @@ class BackendFailed(BrokerError):
 
 @dataclass(eq=False)
 class StoreUnavailable(BrokerError):
-    """The store cannot be reached, or answered too many races; nothing was changed."""
+    """The store cannot be reached, or answered too many races; nothing was changed.
+
+    `reason` says more, to those who run the store.
+    """
 
     retry_after_s: float = 5.0
+    reason: str = ""
 
     def __str__(self) -> str:
         return f"The session store is not available. Try again in {self.retry_after_s:.0f} s."

@@ -35,13 +35,24 @@ class Store(Protocol):
 
     Every method may raise `StoreUnavailable`. A session whose `forget_at` has passed is gone, its claims with it; so
     are the oldest of those that have one, where they are more than the store keeps.
+
+    Several brokers may share what is stored. `sessions`, `claims`, `ledger` and `changes` come from a picture of it
+    that each broker keeps: its own writes are in there when they return, those of others a moment later.
+    While what was lost is being made anew (`broker.stores.epoch`), nothing is written, and nothing is said to be not
+    there: StoreUnavailable is raised instead.
     """
 
-    async def now(self) -> float:
-        """The time that all clocks of sessions run on, seconds since the epoch."""
+    async def run(self) -> None:
+        """Keep up with what others write, until cancelled; nothing but `now` is of use without it."""
 
-    async def read(self, session_id: str) -> Session | None:
-        """One session; None when there is none."""
+    async def check(self) -> None:
+        """Raise StoreUnavailable, whose `reason` says for people what is wrong, where writes would fail now."""
+
+    async def now(self) -> float:
+        """The time that all clocks of sessions run on, seconds since the epoch. It goes on while the store is away."""
+
+    async def read(self, session_id: str, *, fresh: bool = True) -> Session | None:
+        """One session; None when there is none. As this broker's picture has it, where that need not be `fresh`."""
 
     async def sessions(self) -> Mapping[str, Session]:
         """All sessions by id, the ended ones that are still readable among them."""
@@ -58,6 +69,7 @@ class Store(Protocol):
         *,
         linger: Mapping[str, float] | None = None,
         bounds: Mapping[str, int] | None = None,
+        fence: int | None = None,
     ) -> Session:
         """Write the session and hold exactly the claims of `claims_of(session)` for it; returns it as written.
 
@@ -65,11 +77,16 @@ class Store(Protocol):
         to another or linger; raises WriteRace else. A claim that it gives up is free at once, or at the time that
         `linger` gives for its key. It counts in exactly `pools_of(session)`; raises PoolFull where a pool in `bounds`
         would then count more than that gives, whether this session counts in it or not. What `events_between` makes of
-        the change is appended with it, or neither is.
+        the change is appended with it, or neither is. With the `fence` of a lease, raises Deposed once another has it.
+        Where StoreUnavailable is raised, it may have been written or not: read again.
         """
 
-    def listen(self, listener: WriteListener) -> None:
-        """Call it after each write that this process makes, in the order of writes. It must not wait nor raise."""
+    def listen(self, listener: WriteListener, *, of_others: bool = False) -> None:
+        """Call it after each write that this process makes, in the order of writes. It must not wait nor raise.
+
+        `of_others`: after those of other brokers too. Of one session they are told in order; several may come as one,
+        from what this process knew last.
+        """
 
     def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:
         """Yield the ids of sessions that were written: all (or the one asked for) at once, then after each change.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from heapq import heappop, heappush
@@ -12,6 +13,7 @@ from broker.core.ledger import Claim, Ledger, claims_of, pools_of
 from broker.core.session import Session, evolved
 from broker.stores.base import PoolFull, WriteListener, WriteRace
 from broker.stores.event_log import EventLog
+from signaling.errors import Deposed
 
 _IDS_PER_S = 1_000_000
 """Events are numbered from the clock's microseconds on, so that a number of an earlier run is never one of this."""
@@ -25,8 +27,15 @@ _KEPT_ENDED = 20_000
 class MemoryStore:
     """Sessions and claims in dictionaries. No method waits for anything, so each is one step to everybody else."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, *, kept_ended: int = _KEPT_ENDED) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        kept_ended: int = _KEPT_ENDED,
+        latest_fence: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._clock = clock
+        self._latest_fence = latest_fence
         self._kept_ended = kept_ended
         self._sessions: dict[str, Session] = {}
         self._claims: dict[str, Claim] = {}
@@ -38,10 +47,16 @@ class MemoryStore:
         self._events = EventLog(int(clock() * _IDS_PER_S) + 1)
         self._listeners: list[WriteListener] = []
 
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def check(self) -> None:
+        pass
+
     async def now(self) -> float:
         return self._clock()
 
-    async def read(self, session_id: str) -> Session | None:
+    async def read(self, session_id: str, *, fresh: bool = True) -> Session | None:
         self._forget_what_is_due()
         return self._sessions.get(session_id)
 
@@ -63,8 +78,11 @@ class MemoryStore:
         *,
         linger: Mapping[str, float] | None = None,
         bounds: Mapping[str, int] | None = None,
+        fence: int | None = None,
     ) -> Session:
         self._forget_what_is_due()
+        if fence is not None and fence != self._latest_fence():
+            raise Deposed
         stored = self._sessions.get(session.id)
         if session.revision != (stored.revision if stored is not None else 0):
             raise WriteRace(f"session {session.id} was written by someone else")
@@ -108,7 +126,7 @@ class MemoryStore:
             else:
                 del self._pools[pool]
 
-    def listen(self, listener: WriteListener) -> None:
+    def listen(self, listener: WriteListener, *, of_others: bool = False) -> None:
         self._listeners.append(listener)
 
     def changes(self, session_id: str | None = None) -> AsyncGenerator[frozenset[str], None]:

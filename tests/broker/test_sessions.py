@@ -251,7 +251,9 @@ async def test_sessions_are_listed_oldest_first(routes: MemoryRouteTable) -> Non
 class RacedStore(MemoryStore):
     """A store in which someone else is always first."""
 
-    async def write(self, session: Session, *, linger: object = None, bounds: object = None) -> Session:
+    async def write(
+        self, session: Session, *, linger: object = None, bounds: object = None, fence: int | None = None
+    ) -> Session:
         raise WriteRace("too late")
 
 

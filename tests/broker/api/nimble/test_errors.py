@@ -150,7 +150,7 @@ class BrokenStore(MemoryStore):
 
     error: Exception | None = None
 
-    async def read(self, session_id: str) -> Session | None:
+    async def read(self, session_id: str, *, fresh: bool = True) -> Session | None:
         if self.error is not None:
             raise self.error
         return await super().read(session_id)
