@@ -107,6 +107,13 @@ def heard(before: Node | None, said: Node, now: float, clocks: NodeClocks) -> No
     return replace(said, heard_at=now, steady_since=before.steady_since, is_new=before.is_new)
 
 
+def is_news(before: Node, after: Node, clocks: NodeClocks) -> bool:
+    """Whether a node said more than that it lives; so it did where it had not been heard for a while."""
+    if after.heard_at - before.heard_at > clocks.suspect_s:
+        return True
+    return replace(before, heard_at=after.heard_at) != after
+
+
 def presence(node: Node, now: float, clocks: NodeClocks, *, listening_since: float = 0) -> Presence:
     """Whether it is heard; silence counts only from when somebody could have heard it (`listening_since`)."""
     if node.left:
@@ -169,13 +176,13 @@ class Tenant:
     instance: str
 
 
-def verdict(tenant: Tenant, node: Node | None, presence: Presence, failed_probes: int, clocks: NodeClocks) -> Verdict:
-    """How it stands with a backend that serves a session. `node` is None where nothing is known of it any more."""
+def verdict(tenant: Tenant, node: Node, presence: Presence, failed_probes: int, clocks: NodeClocks) -> Verdict:
+    """How it stands with a backend that serves a session, by what its node said last and when."""
     if presence is Presence.LEFT:
         return Verdict.LOST
     if presence is Presence.SILENT:
         return Verdict.LOST if failed_probes >= clocks.probes else Verdict.ASK
-    if node is None or presence is not Presence.HEARD:
+    if presence is not Presence.HEARD:
         return Verdict.STAYS
     slot = node.slot(tenant.slot)
     if slot is None or slot.instance != tenant.instance or slot.state is SlotState.FAILED:
