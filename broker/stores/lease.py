@@ -40,6 +40,9 @@ class Lease(Protocol):
         with the `fence` that it had and finds that nobody held the lease since gets it back, fence and all.
         """
 
+    async def look(self) -> Standing:
+        """How it stands, without taking it: `left_s` is 0 where it is free."""
+
     async def give_up(self, holder: str, fence: int) -> None:
         """Let another take it at once. Idempotent; nothing happens where another has it already."""
 
@@ -70,6 +73,11 @@ class MemoryLease:
         self._holder, self._until = holder, now + ttl_s
         self._count_pulse(now, ttl_s)
         return Standing(now, self._fence, ttl_s, self._pauses)
+
+    async def look(self) -> Standing:
+        now = self._clock()
+        left_s = 0.0 if self._holder is None else max(self._until - now, 0.0)
+        return Standing(now, None, left_s, self._pauses)
 
     async def give_up(self, holder: str, fence: int) -> None:
         if self._holder == holder and self._fence == fence:

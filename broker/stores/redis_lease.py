@@ -75,6 +75,18 @@ class RedisLease:
         except RedisUnavailable as error:
             raise StoreUnavailable from error
 
+    async def look(self) -> Standing:
+        lease, _, _, pauses = self._keys
+        commands = (("TIME",), ("PTTL", lease), ("LRANGE", pauses, 0, -1))
+        try:
+            replies = await self._link.calls(commands)
+        except RedisUnavailable as error:
+            raise StoreUnavailable from error
+        match replies:
+            case [[bytes(seconds), bytes(micros)], int(left), list(told)]:
+                return Standing(int(seconds) + int(micros) / 1e6, None, max(left, 0) / 1000, _pauses(told))
+        raise StoreUnavailable
+
     async def give_up(self, holder: str, fence: int) -> None:
         try:
             await self._link.script(_GIVE_UP, self._keys[:1], (f"{fence}:{holder}",))

@@ -90,6 +90,17 @@ async def test_a_lease_given_up_is_free_at_once_and_only_its_holder_gives_it_up(
     assert (await rig.lease.take("b", TTL_S)).fence is not None
 
 
+async def test_who_looks_at_the_lease_takes_nothing(rig: Rig) -> None:
+    free = await rig.lease.look()
+    assert (free.fence, free.left_s, free.pauses) == (None, 0, ())
+    await rig.lease.take("a", TTL_S)
+    held = await rig.lease.look()
+    assert held.fence is None and 0 < held.left_s <= TTL_S + 0.001
+    await rig.wait(TTL_S * 3)
+    await rig.lease.take("b", TTL_S)
+    assert len((await rig.lease.look()).pauses) == 1
+
+
 async def test_time_without_a_holder_is_a_pause_that_all_are_told_of(rig: Rig) -> None:
     first = await rig.lease.take("a", TTL_S)
     await rig.wait(TTL_S * 1.5)
@@ -132,6 +143,8 @@ async def test_a_lease_that_cannot_be_had_is_the_store_being_away() -> None:
     link = RedisLink(RedisSettings(url=url))
     with pytest.raises(StoreUnavailable):
         await RedisLease(link).take("a", TTL_S)
+    with pytest.raises(StoreUnavailable):
+        await RedisLease(link).look()
     with pytest.raises(StoreUnavailable):
         await RedisLease(link).give_up("a", 1)
     await link.close()
