@@ -32,7 +32,7 @@ class LightNode:
         self._token = token
         self._boot = secrets.token_hex(8)
         ports = [SLOTS_FROM + 3 * number for number in range(slots)]
-        self.slots = [NodeSlot(number, port, port + 1, port + 2) for number, port in enumerate(ports)]
+        self.slots = [NodeSlot(name, number, port, port + 1, port + 2) for number, port in enumerate(ports)]
         self._by_control_port = {slot.control_port: slot for slot in self.slots}
 
     async def run(self, brokers: Sequence[str], *, heartbeat_s: float) -> None:

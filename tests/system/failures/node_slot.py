@@ -18,6 +18,7 @@ class ServesAnother(Exception):
 class NodeSlot:
     """`instance` names this run of the backend; `refused` are the sessions that it was given while it had another."""
 
+    node: str
     number: int
     signaling_port: int
     media_port: int
@@ -103,7 +104,7 @@ class Signaling(asyncio.Protocol):
             return
         self._head = None
         told = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        self._transport.write(told + f"Light-Node-Slot: {self._slot.number}\r\n\r\n".encode() + rest)
+        self._transport.write(told + f"Light-Node: {self._slot.node}\r\n\r\n".encode() + rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is not None:

@@ -45,4 +45,4 @@ def test_nothing_happens_twice_to_one_part_at_a_time_and_relays_die_one_after_an
 def test_every_kind_comes_in_three_hundred_faults_in_about_the_time_asked_for() -> None:
     faults = plan(1, 300, CAST, every_s=0.3)
     assert {fault.kind for fault in faults} == set(FaultKind)
-    assert 80 < faults[-1].at < 110
+    assert 60 < faults[-1].at < 160

@@ -37,7 +37,7 @@ class Stage:
         route = await self.table.route(session)
         if route is None:
             return None
-        return Path(self.addresses.relay(0), route.signaling_port, route.media_port, route.relay_id, self.node.name)
+        return Path(self.addresses.relay(0), route.signaling_port, route.media_port, route.relay_id)
 
     @property
     def addresses(self) -> Addresses:

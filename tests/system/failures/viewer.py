@@ -25,13 +25,12 @@ _DTLS = 22
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Where a session's relay listens, as a broker told it. `relay` and `node` are names, for the history."""
+    """Where a session's relay listens, as a broker told it. `relay` is its name, for the history."""
 
     host: str
     signaling_port: int
     media_port: int
     relay: str
-    node: str
 
 
 Ask = Callable[[str], Awaitable[Path | None]]
@@ -47,7 +46,7 @@ class _Counts(asyncio.DatagramProtocol):
     """Datagrams of one path: when each was sent, which came back."""
 
     path: Path
-    began: float
+    node: str
     sent_at: list[float] = field(default_factory=list)
     echoed: set[int] = field(default_factory=set)
     transport: asyncio.DatagramTransport | None = None
@@ -75,7 +74,7 @@ class _Counts(asyncio.DatagramProtocol):
         return Flow(
             session=session,
             relay=self.path.relay,
-            node=self.path.node,
+            node=self.node,
             began=self.sent_at[first] if self.echoed else ended,
             ended=ended,
             sent=len(self.sent_at),
@@ -149,9 +148,9 @@ class Viewer:
 
     async def _watch(self, path: Path) -> None:
         """Until the path's signaling is closed. Raises NoSignaling where it cannot be opened."""
-        reader, writer = await self._signaling(path)
+        reader, writer, node = await self._signaling(path)
         loop = asyncio.get_running_loop()
-        counts = _Counts(path, loop.time())
+        counts = _Counts(path, node)
         media, _ = await loop.create_datagram_endpoint(lambda: counts, remote_addr=(path.host, path.media_port))
         closed = asyncio.create_task(_until_closed(reader), name=f"signaling of {self.session}")
         leaving = asyncio.create_task(self._leaving.wait(), name=f"leaving of {self.session}")
@@ -169,7 +168,8 @@ class Viewer:
             media.close()
             writer.transport.abort()
 
-    async def _signaling(self, path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _signaling(self, path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, str]:
+        """Both ends of the connection, and the node that answered."""
         writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(_CONNECT_WITHIN_S):
@@ -183,7 +183,7 @@ class Viewer:
         if not answer.startswith(b"HTTP/1.1 101"):
             writer.transport.abort()
             raise NoSignaling(answer.partition(b"\r\n")[0].decode())
-        return reader, writer
+        return reader, writer, answer.partition(b"Light-Node: ")[2].partition(b"\r\n")[0].decode()
 
 
 def _handshake(path: Path, session: str) -> bytes:
