@@ -1,4 +1,4 @@
-"""Makes true what is wanted: one task per session that gathers facts, steps the session and carries out commands.
+"""Makes true what is wanted: in its turn, each session's facts are gathered, it is stepped, commands are carried out.
 
 There is no other path: a create, a delete, a restart of the broker and a lost backend are all "facts changed".
 """
@@ -10,7 +10,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from broker.core.catalog import Catalog, Profile
@@ -24,6 +24,7 @@ from broker.errors import NotFound, StoreUnavailable
 from broker.providers.base import Activation, LaunchOrder, Provider
 from broker.queue_moves import tell_queue_moves
 from broker.stores.base import Store, WriteRace
+from broker.turns import Turns
 from broker.waiting_room import WaitingRoom
 from signaling.errors import TableUnavailable
 from signaling.routes import RelayInfo
@@ -42,24 +43,19 @@ _LONGEST_SLEEP_S = 30.0
 
 @dataclass(eq=False, slots=True)
 class _Work:
-    """What a session's task is woken by, and what it remembers between steps.
+    """What is remembered of a session between its turns.
 
-    Without news, at the revision that it saw last and before the deadline there is nothing to do: it was woken by its
+    Without news, at the revision that was seen last and before the deadline there is nothing to do: it was woken by its
     own write.
     """
 
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
     has_news: bool = True
     revision: int = -1
     deadline: float | None = None
     slot_id: str | None = None
     released: str | None = None
     warned: EndReason | None = None
-
-    def wake_with_news(self) -> None:
-        """Have the session looked at."""
-        self.has_news = True
-        self.wake.set()
+    failures: int = 0
 
 
 class Reconciler:
@@ -89,6 +85,7 @@ class Reconciler:
         self._providers = providers
         self._catalog = catalog
         self._work: dict[str, _Work] = {}
+        self._turns = Turns(self._turn)
         self._session_of_slot: dict[str, str] = {}
         self._backends: dict[str, Mapping[str, Backend]] = {}
         self._relays: Mapping[str, RelayInfo] = {}
@@ -101,17 +98,18 @@ class Reconciler:
                 group.create_task(self._follow_backends(name, provider), name=f"backends of {name}")
             group.create_task(_through_outages(self._follow_routes), name="routes")
             group.create_task(tell_queue_moves(self._store, self._room), name="queue moves")
-            group.create_task(_through_outages(lambda: self._follow_sessions(group)), name="sessions")
+            group.create_task(_through_outages(self._follow_sessions), name="sessions")
+            group.create_task(self._turns.run(), name="turns of sessions")
 
-    async def _follow_sessions(self, group: asyncio.TaskGroup) -> None:
+    async def _follow_sessions(self) -> None:
         async with aclosing(self._store.changes()) as changes:
             async for session_ids in changes:
                 self._wake(session_ids, with_news=False)
                 newcomers = [session_id for session_id in session_ids if session_id not in self._work]
                 await self._see_who_waits(newcomers)
                 for session_id in newcomers:
-                    self._work[session_id] = work = _Work()
-                    group.create_task(self._keep(session_id, work), name=f"session {session_id}")
+                    self._work[session_id] = _Work()
+                    self._turns.wake(session_id)
 
     async def _see_who_waits(self, newcomers: Iterable[str]) -> None:
         """Those who were written by others, or before this broker began, wait in the order in which they came."""
@@ -140,42 +138,30 @@ class Reconciler:
             work = self._work.get(session_id)
             if work is not None:
                 work.has_news |= with_news
-                work.wake.set()
+                self._turns.wake(session_id)
 
-    async def _keep(self, session_id: str, work: _Work) -> None:
-        """A session's task: converges at each piece of news and each deadline until nothing is left to do."""
-        failures = 0
+    async def _turn(self, session_id: str, is_due: bool) -> float | None:
+        """A session's turn: converges; in how many seconds it is due again, None once nothing is left to do."""
+        work = self._work.get(session_id)
+        if work is None:
+            return None
+        work.has_news |= is_due
         try:
-            while True:
-                work.wake.clear()
-                try:
-                    await self._sleep(work, await self._converge(session_id, work))
-                    failures = 0
-                except _Finished:
-                    return
-                except WriteRace:
-                    await asyncio.sleep(0)
-                except Exception as error:
-                    _tell_of_trouble(session_id, error)
-                    self._troubled(error)
-                    failures += 1
-                    await asyncio.sleep(_pause_s(failures))
-        finally:
+            deadline = await self._converge(session_id, work)
+            work.failures = 0
+            return _LONGEST_SLEEP_S if deadline is None else min(deadline - await self._store.now(), _LONGEST_SLEEP_S)
+        except _Finished:
             del self._work[session_id]
             if work.slot_id is not None:
                 self._session_of_slot.pop(work.slot_id, None)
-
-    async def _sleep(self, work: _Work, deadline: float | None) -> None:
-        await asyncio.sleep(0)
-        if work.wake.is_set():
-            return
-        left = _LONGEST_SLEEP_S if deadline is None else deadline - await self._store.now()
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(min(max(left, 0), _LONGEST_SLEEP_S), work.wake_with_news)
-        try:
-            await work.wake.wait()
-        finally:
-            alarm.cancel()
+            return None
+        except WriteRace:
+            return 0
+        except Exception as error:
+            _tell_of_trouble(session_id, error)
+            self._troubled(error)
+            work.failures += 1
+            return _pause_s(work.failures)
 
     async def _converge(self, session_id: str, work: _Work) -> float | None:
         """Gather facts, step, write, carry out; returns the next deadline. Raises _Finished, WriteRace."""
