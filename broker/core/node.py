@@ -151,7 +151,11 @@ class Fleet:
 
     def candidates(self, profile: Profile, now: float) -> list[Node]:
         """The nodes to which a session of this profile may go."""
-        return [node for node in self.nodes.values() if suits(node, profile) and takes_sessions(node, now, self.clocks)]
+        return [node for node in self.nodes.values() if self.is_candidate(node, profile, now)]
+
+    def is_candidate(self, node: Node, profile: Profile, now: float) -> bool:
+        """Whether a session of this profile may go there."""
+        return suits(node, profile) and takes_sessions(node, now, self.clocks)
 
 
 class Verdict(StrEnum):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, islice
 from operator import itemgetter
 
 from broker.core.catalog import Profile
@@ -13,23 +15,35 @@ _PREFERENCE = {SlotState.IDLE: 0, SlotState.CLAIMED: 1, SlotState.STARTING: 2}
 """A node that calls a free slot claimed has not noticed yet that it was given back; it will."""
 
 
+_COMPARED = 32
+"""So many nodes with room are compared at a time, so that placing among thousands costs no more than among these."""
+
+
 def choose_node_slot(
     profile: Profile, session_id: str, ledger: Ledger, fleet: Fleet, now: float, *, name: str
 ) -> SlotRef | None:
     """A free slot whose backend stays up; None when there is none. `name` tells this occupation from others.
 
-    The search among equally loaded nodes begins at a place given by the session's id, so that brokers seldom collide.
+    The search begins at a place given by the session's id, so that brokers seldom collide and nodes share alike.
     """
-    nodes = [node for node in fleet.candidates(profile, now) if node.slots]
-    seed, count = number_of(session_id), len(nodes)
-    loads = [ledger.count(node_pool(node.name)) / len(node.slots) for node in nodes]
-    order = [(load, (index + seed) % count, nodes[index]) for index, load in enumerate(loads) if load < 1]
-    for _, _, node in sorted(order, key=itemgetter(0, 1)):
-        slot = _free_slot(node, ledger)
-        if slot is not None:
-            slot_id = f"{node.name}-{slot.number}-{name}"
-            return SlotRef(profile.provider, profile.id, slot.number, slot_id, node.name, node.zone)
+    roomy = _with_room(profile, number_of(session_id), ledger, fleet, now)
+    while compared := list(islice(roomy, _COMPARED)):
+        for _, node in sorted(compared, key=itemgetter(0)):
+            slot = _free_slot(node, ledger)
+            if slot is not None:
+                slot_id = f"{node.name}-{slot.number}-{name}"
+                return SlotRef(profile.provider, profile.id, slot.number, slot_id, node.name, node.zone)
     return None
+
+
+def _with_room(profile: Profile, seed: int, ledger: Ledger, fleet: Fleet, now: float) -> Iterator[tuple[float, Node]]:
+    """The nodes that suit and are not full, with their loads, once around from the seed's place on."""
+    nodes = list(fleet.nodes.values())
+    start = seed % max(len(nodes), 1)
+    for node in chain(islice(nodes, start, None), islice(nodes, start)):
+        taken = ledger.count(node_pool(node.name))
+        if taken < len(node.slots) and fleet.is_candidate(node, profile, now):
+            yield taken / len(node.slots), node
 
 
 def slots_of(profile: Profile, fleet: Fleet, now: float) -> int:

@@ -78,6 +78,26 @@ def test_nodes_that_do_not_suit_or_are_not_heard_get_nothing() -> None:
     assert chosen(fleet_of(replace(gpu("gpu-1"), slots=()))) is None
 
 
+def test_in_a_fleet_of_many_the_only_free_slot_is_found_wherever_it_is() -> None:
+    fleet = fleet_of(*(gpu(f"gpu-{number}", 1) for number in range(100)))
+    for free in (0, 31, 32, 99):
+        counts = {node_pool(f"gpu-{number}"): 1 for number in range(100) if number != free}
+        slot = chosen(fleet, Ledger({}, counts))
+        assert slot is not None and slot.node == f"gpu-{free}"
+
+
+def test_a_fleet_of_many_is_loaded_evenly() -> None:
+    fleet = fleet_of(*(gpu(f"gpu-{number}", 4) for number in range(100)))
+    claims: dict[str, Claim] = {}
+    pools: dict[str, int] = {}
+    for number in range(200):
+        slot = chosen(fleet, Ledger(claims, pools), number=number * 331)
+        assert slot is not None
+        claims[slot.claim] = Claim("someone")
+        pools[node_pool(slot.node)] = pools.get(node_pool(slot.node), 0) + 1
+    assert max(pools.values()) <= 3
+
+
 NEWCOMER = replace(make_session(), slot=None)
 
 
