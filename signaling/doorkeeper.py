@@ -16,12 +16,13 @@ class Doorkeeper:
     """One for all routes of a relay. `clock` tells seconds since the epoch."""
 
     def __init__(self, keys: Iterable[AdmissionKey] = (), *, clock: Callable[[], float] = time.time) -> None:
-        self._keys = AdmissionKeys(keys)
         self._clock = clock
+        self.rekey(keys)
 
     def rekey(self, keys: Iterable[AdmissionKey]) -> None:
         """Check with these keys from now on; who was admitted stays."""
-        self._keys = AdmissionKeys(keys)
+        self.keys = tuple(keys)
+        self._keys = AdmissionKeys(self.keys)
 
     def admit(self, head: Head, route: Route) -> Admitted | SignalingRefusal:
         """Whether a head may pass to this route's backend, or why not."""

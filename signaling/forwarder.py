@@ -10,6 +10,8 @@ from collections.abc import Callable
 from signaling.core.handshake import CloseCode
 from signaling.doorkeeper import Doorkeeper
 from signaling.errors import PortUnavailable
+from signaling.handover_sockets import Inherited, Packing
+from signaling.handover_state import ForwarderSnapshot
 from signaling.metrics import RelayCounters
 from signaling.port import SignalingPort
 from signaling.routes import Route, RouteError, RouteReport, RouteState
@@ -51,6 +53,39 @@ class Forwarder:
             await asyncio.wait([opening])
             await self.close(CloseCode.DRAINING)
             raise
+
+    # To a successor.
+
+    def hold(self, *, held: bool) -> None:
+        """While held, no signaling is read that would wait behind what is to be sent already."""
+        self._signaling.hold(held=held)
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether no signaling waits to be sent."""
+        return self._signaling.is_flushed
+
+    def snapshot(self, packing: Packing) -> ForwarderSnapshot:
+        """Both ports, for another process to go on with."""
+        return ForwarderSnapshot(self.route, self._media.snapshot(packing), self._signaling.snapshot(packing))
+
+    def restore(self, told: ForwarderSnapshot, inherited: Inherited) -> None:
+        """Take both ports of a predecessor, in the place of `open`; nothing is read yet. Raises ValueError."""
+        paths = self._media.restore(told.media, inherited)
+        self._signaling.restore(told.signaling, paths, inherited)
+
+    def read_media(self) -> None:
+        """Begin with the media, which cannot wait; raises nothing."""
+        self._media.read()
+
+    async def resume_signaling(self) -> None:
+        """Go on with the signaling."""
+        await self._signaling.resume()
+
+    def abandon(self) -> None:
+        """A successor has everything: let go without a word to anybody. `close` ends what is left."""
+        self._media.close()
+        self._signaling.abandon()
 
     async def close(self, code: CloseCode) -> None:
         """Free both ports, tell the viewers why, cut them in bounded time. Idempotent."""

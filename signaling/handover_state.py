@@ -128,7 +128,7 @@ class HttpViewerSnapshot:
 class SignalingSnapshot:
     """A signaling port."""
 
-    listeners: tuple[int, ...]
+    listener: int
     bridges: tuple[BridgeSnapshot, ...]
     splices: tuple[SpliceSnapshot, ...]
     readers: tuple[ReaderSnapshot, ...]

@@ -161,6 +161,11 @@ class HeadReader(asyncio.Protocol):
         self.transport.resume_reading()
         self._timer = asyncio.get_running_loop().call_later(_LINGER_S, self.transport.abort)
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the client was told nothing yet, so that anybody may begin anew with its bytes."""
+        return not self.transport.is_closing() and (self._reading or bool(self.data))
+
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Give the transport to the protocol that goes on; reading stays paused."""
         self._cancel_timer()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from signaling.core.handshake import Head
 from signaling.core.leaks import leaks
 from signaling.core.media_path import MediaPort, TransportAddress, ViewerPath
 from signaling.errors import TooManyViewers
+from signaling.handover_state import HttpViewerSnapshot
 from signaling.routes import Route
 
 _HEARD_S = 30.0
@@ -117,6 +118,34 @@ class HttpViewers:
         """End all. Idempotent."""
         for viewer in self._all():
             self._end(viewer)
+
+    def snapshot(self) -> tuple[HttpViewerSnapshot, ...]:
+        """The viewers that have a media path. A request that is on its way does not go along."""
+        now = self._clock()
+        return tuple(
+            HttpViewerSnapshot(
+                viewer.id,
+                viewer.key,
+                viewer.client_host,
+                0.0 if viewer.requests else now - viewer.heard_at,
+                viewer.resource,
+                viewer.editor.snapshot(),
+            )
+            for viewer in self._all()
+            if viewer.editor is not None and not viewer.offers
+        )
+
+    def restore(self, told: Iterable[HttpViewerSnapshot], paths: Mapping[str, ViewerPath]) -> None:
+        """Know a predecessor's viewers; raises ValueError for one without a media path."""
+        for one in told:
+            path = paths.get(one.id)
+            if path is None:
+                raise ValueError(f"an HTTP viewer has no media path: {one.id}")
+            viewer = HttpViewer(one.id, one.key, one.client_host, self._clock() - one.silent_s)
+            viewer.resource, viewer.path = one.resource, path
+            viewer.editor = SignalingEditor(path, self._route.backend.host)
+            viewer.editor.restore(one.editor)
+            self._viewers[viewer.key] = viewer
 
     def _all(self) -> list[HttpViewer]:
         return list(self._viewers.values())

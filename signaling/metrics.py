@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -83,6 +83,11 @@ class Counter(Generic[Label]):
         """Count `amount` more."""
         self._counts[value] += amount
 
+    def add_all(self, counted: Mapping[str, int]) -> None:
+        """What another process counted; values of the label that are none of ours are left out."""
+        for value in self._counts:
+            self._counts[value] += counted.get(value.value, 0)
+
     def __getitem__(self, value: Label) -> int:
         return self._counts[value]
 
@@ -104,3 +109,12 @@ class RelayCounters:
         self.candidates_refused = Counter("pixelferry_relay_candidates_refused_total", "cause", CandidateRefusal)
         self.signaling_refused = Counter("pixelferry_relay_signaling_refused_total", "cause", SignalingRefusal)
         self.frames_dropped = Counter("pixelferry_relay_frames_dropped_total", "cause", FrameDrop)
+
+    def snapshot(self) -> dict[str, dict[str, int]]:
+        """All counts, for another process to go on from."""
+        return {name: {value.value: count for value, count in counter} for name, counter in vars(self).items()}
+
+    def restore(self, told: Mapping[str, Mapping[str, int]]) -> None:
+        """Go on from another process' counts."""
+        for name, counter in vars(self).items():
+            counter.add_all(told.get(name, {}))

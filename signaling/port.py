@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine
-from typing import Protocol
+import socket
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 
 from signaling.core.admission import Admitted
 from signaling.core.handshake import CloseCode, Head, as_only, selected_protocol, to_backend
-from signaling.core.media_path import MediaPort
+from signaling.core.media_path import MediaPort, ViewerPath
 from signaling.doorkeeper import Doorkeeper
 from signaling.errors import TooManyViewers
+from signaling.handover_sockets import Inherited, Packing
+from signaling.handover_state import BridgeSnapshot, ReaderSnapshot, SignalingSnapshot, SpliceSnapshot
 from signaling.heads import REASONS, HeadReader, refusal_response
 from signaling.http import HttpSignaling
 from signaling.http_viewers import HttpViewers
@@ -23,6 +26,7 @@ from signaling.settings import RelaySettings
 from signaling.tcp import Splice
 from signaling.upgrade import BadHandshake, refusing
 from signaling.viewer import BackendUnreachable, Viewer
+from signaling.websocket import Bridge
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +40,8 @@ _TOLD_BY_CLOSE = {
 }
 
 
-class Connection(Protocol):
-    """An admitted signaling connection."""
-
-    viewer: Viewer
-
-    def close(self, code: int) -> None:
-        """Begin to take leave."""
-
-    def abort(self) -> None:
-        """Cut it."""
-
-    def sweep(self) -> None:
-        """Called every 20 s: find out whether both ends are there."""
+Connection = Bridge | Splice
+"""An admitted signaling connection."""
 
 
 class SignalingPort:
@@ -69,6 +62,9 @@ class SignalingPort:
         self._settings = settings
         self._counters = counters
         self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._restored: list[tuple[Connection, socket.socket, socket.socket]] = []
+        self._undecided: list[tuple[socket.socket, bytes]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._readers: dict[HeadReader, None] = {}  # in the order in which they came
         self._connections: set[Connection] = set()
@@ -90,6 +86,91 @@ class SignalingPort:
             self._accept, self._settings.host, self._route.signaling_port, backlog=_BACKLOG
         )
         self._timer = loop.call_later(_SWEEP_S, self._sweep_again)
+
+    # To a successor.
+
+    def hold(self, *, held: bool) -> None:
+        """While held, nothing is read that would wait behind what is to be sent already."""
+        for connection in list(self._connections):
+            connection.hold(held=held)
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether nothing waits to be sent to any client or backend."""
+        return all(connection.is_flushed for connection in self._connections)
+
+    def snapshot(self, packing: Packing) -> SignalingSnapshot:
+        """The whole port. Who is not admitted yet, or whose backend does not answer yet, begins anew with its bytes."""
+        assert self._server is not None
+        told = [connection.snapshot(packing) for connection in self._connections]
+        return SignalingSnapshot(
+            packing.add(self._server.sockets[0]),
+            tuple(one for one in told if isinstance(one, BridgeSnapshot)),
+            tuple(one for one in told if isinstance(one, SpliceSnapshot)),
+            tuple(
+                ReaderSnapshot(packing.add(reader.transport.get_extra_info("socket")), bytes(reader.data))
+                for reader in self._readers
+                if reader.is_undecided
+            ),
+            self._viewers.snapshot(),
+        )
+
+    def restore(self, told: SignalingSnapshot, paths: Mapping[str, ViewerPath], inherited: Inherited) -> None:
+        """Take a predecessor's port, in the place of `open`; `resume` begins. Raises ValueError."""
+        self._viewers.restore(told.http_viewers, paths)
+        for bridge in told.bridges:
+            hops = inherited.take(bridge.client.sock), inherited.take(bridge.backend.sock)
+            self._restored.append((Bridge.restored(self._viewer(bridge, paths), bridge, self._left), *hops))
+        for splice in told.splices:
+            halves = inherited.take(splice.client), inherited.take(splice.backend)
+            self._restored.append((Splice(self._viewer(splice, paths), self._left), *halves))
+        self._listener = inherited.take(told.listener)
+        self._undecided = [(inherited.take(reader.sock), reader.data) for reader in told.readers]
+        kept = {connection.viewer.id for connection, _, _ in self._restored} | {one.id for one in told.http_viewers}
+        for path in [path for viewer_id, path in paths.items() if viewer_id not in kept]:
+            path.close()
+
+    def _viewer(self, told: BridgeSnapshot | SpliceSnapshot, paths: Mapping[str, ViewerPath]) -> Viewer:
+        if told.viewer not in paths:
+            raise ValueError(f"a viewer has no media path: {told.viewer}")
+        return Viewer(told.viewer, self._route, paths[told.viewer], self._settings, self._counters, told.role)
+
+    async def resume(self) -> None:
+        """Go on where the predecessor was; a connection that cannot is cut."""
+        loop = asyncio.get_running_loop()
+        restored, self._restored = self._restored, []
+        for connection, client, backend in restored:
+            self._connections.add(connection)
+            self._empty.clear()
+            try:
+                await connection.resume(client, backend)
+            except OSError:
+                connection.abort()
+                connection.viewer.path.close()
+                self._left(connection)
+        assert self._listener is not None
+        self._server = await loop.create_server(self._accept, sock=self._listener, backlog=_BACKLOG)
+        for sock, data in self._undecided:
+            await self._begin_anew(sock, data)
+        self._timer = loop.call_later(_SWEEP_S, self._sweep_again)
+
+    async def _begin_anew(self, sock: socket.socket, data: bytes) -> None:
+        reader = self._accept()
+        reader.data += data
+        with suppress(OSError):  # gone meanwhile
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: reader, sock)
+            reader.data_received(b"")
+
+    def abandon(self) -> None:
+        """A successor has everything: say nothing to anybody."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        for connection in list(self._connections):
+            connection.abort()
+        for reader in list(self._readers):
+            reader.transport.abort()
 
     async def close(self, code: int) -> None:
         """Stop listening, tell the viewers why, and cut who has not left in time. Idempotent."""
@@ -117,8 +198,8 @@ class SignalingPort:
                 connection.abort()
             self._viewers.close()
 
-    def _accept(self) -> asyncio.Protocol:
-        reader = HeadReader(
+    def _accept(self) -> HeadReader:
+        return HeadReader(
             max_bytes=self._settings.head_max_bytes,
             timeout_s=self._settings.handshake_timeout_s,
             raw=self._route.signaling is SignalingKind.OPAQUE and self._route.admission is Admission.ADDRESS,
@@ -127,7 +208,6 @@ class SignalingPort:
             on_refused=self._refused,
             on_done=lambda reader: self._readers.pop(reader, None),
         )
-        return reader
 
     def _made(self, reader: HeadReader) -> None:
         """Count a handshake; of too many, the one that takes the longest is cut: strangers then keep no viewer out.

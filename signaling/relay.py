@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,16 +17,20 @@ from signaling.core.handshake import CloseCode
 from signaling.doorkeeper import Doorkeeper
 from signaling.errors import PortUnavailable, TableUnavailable
 from signaling.forwarder import Forwarder
+from signaling.handover_sockets import Inherited, Packing
+from signaling.handover_state import RelaySnapshot
 from signaling.load import LoadMeter
 from signaling.metrics import RelayCounters
 from signaling.routes import RelayInfo, RelayLoad, Route, RouteError, RouteReport, RouteState
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory
 from signaling.table import RouteTable
+from signaling.telling import Telling
 
 logger = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+_FLUSH_STEP_S = 0.005
 
 
 @dataclass(slots=True)
@@ -65,8 +69,11 @@ class Relay:
         self._draining = False
         self._announce_now = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._table_is_away = False
+        self._telling = Telling(settings.table_timeout_s)
         self._closed = False
+        self._tasks: asyncio.TaskGroup | None = None
+        self._inherited: list[Forwarder] = []
+        self._held = False
 
     @property
     def info(self) -> RelayInfo:
@@ -88,7 +95,7 @@ class Relay:
     def causes(self) -> list[str]:
         """Why it should be given no new sessions now; nothing where it may."""
         causes = ["draining"] if self._draining else []
-        return [*causes, "the route table does not answer"] if self._table_is_away else causes
+        return [*causes, "the route table does not answer"] if self._telling.away else causes
 
     def drain(self) -> None:
         """Take no new sessions from now on; what is served is served on. Idempotent."""
@@ -102,9 +109,14 @@ class Relay:
             await self._emptied.wait()
 
     async def run(self) -> None:
-        """Serve until cancelled; then viewers are told to reconnect, and every port and socket is given back."""
+        """Serve until cancelled; then viewers are told to reconnect, and every port and socket is given back.
+
+        What a successor took over is not closed but left to it.
+        """
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with asyncio.TaskGroup() as self._tasks:
+                tasks = self._tasks
+                await asyncio.gather(*(forwarder.resume_signaling() for forwarder in self._inherited))
                 tasks.create_task(self._follow(tasks), name="relay: follow routes")
                 tasks.create_task(self._follow_keys(), name="relay: follow admission keys")
                 tasks.create_task(self._announce(), name="relay: announce")
@@ -122,17 +134,73 @@ class Relay:
         for outcome in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(outcome, Exception):
                 logger.error("a route could not be closed cleanly", exc_info=outcome)
-        await self._tell(self._table.retire(self._settings.id))
+        await self._telling.tell(self._table.retire(self._settings.id))
+
+    # To a successor.
+
+    async def hold(self, *, within_s: float) -> bool:
+        """Change no route until `release`. Whether none is being changed, after a wait in which signaling is sent."""
+        self._held = True
+        for forwarder in self._forwarders():
+            forwarder.hold(held=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._changing or not all(forwarder.is_flushed for forwarder in self._forwarders()):  # noqa: ASYNC110
+                    await asyncio.sleep(_FLUSH_STEP_S)  # transports do not say when they are empty
+        return not self._changing
+
+    def release(self) -> None:
+        """Go on after `hold`."""
+        self._held = False
+        for forwarder in self._forwarders():
+            forwarder.hold(held=False)
+        if self._tasks is not None:
+            self._converge(self._tasks)
+
+    def snapshot(self, packing: Packing) -> RelaySnapshot:
+        """All that is served, for another process to go on with; time must stand still until it does."""
+        return RelaySnapshot(
+            relay=self._settings.id,
+            wanted=tuple(self._wanted.values()),
+            keys=self._doorkeeper.keys,
+            served=tuple(forwarder.snapshot(packing) for forwarder in self._forwarders()),
+            counters=self.counters.snapshot(),
+        )
+
+    def restore(self, told: RelaySnapshot, inherited: Inherited) -> None:
+        """Take what a predecessor served, before `run`; raises ValueError. `read_media` is next, and cannot wait."""
+        self._wanted = {route.session_id: route for route in told.wanted}
+        self._doorkeeper.rekey(told.keys)
+        self.counters.restore(told.counters)
+        for one in told.served:
+            forwarder = self._forwarder(one.route)
+            self._inherited.append(forwarder)
+            forwarder.restore(one, inherited)
+            self._served[one.route.session_id] = _Served(one.route, forwarder)
+
+    def read_media(self) -> None:
+        """Let media pass that was taken over; raises nothing."""
+        for forwarder in self._inherited:
+            forwarder.read_media()
+
+    def abandon(self) -> None:
+        """A successor has everything: touch nothing more, and say nothing to anybody. `run` may be cancelled now."""
+        self._held = self._telling.ended = True
+        for forwarder in self._forwarders():
+            forwarder.abandon()
+
+    def _forwarders(self) -> list[Forwarder]:
+        return [served.forwarder for served in self._served.values() if served.forwarder is not None]
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             try:
                 async for wanted in self._table.watch(self._settings.id):
-                    self._note_table(None)
+                    self._telling.note(None)
                     self._take(wanted)
                     self._converge(tasks)
             except TableUnavailable as exc:
-                self._note_table(exc)
+                self._telling.note(exc)
             await asyncio.sleep(self._settings.table_retry_s)
 
     def _take(self, wanted: Mapping[str, Route]) -> None:
@@ -149,10 +217,12 @@ class Relay:
                 async for keys in self._table.watch_keys():
                     self._doorkeeper.rekey(keys)
             except TableUnavailable as exc:
-                self._note_table(exc)
+                self._telling.note(exc)
             await asyncio.sleep(self._settings.table_retry_s)
 
     def _converge(self, tasks: asyncio.TaskGroup) -> None:
+        if self._held:
+            return
         for session_id in self._wanted.keys() | self._served.keys():
             if session_id not in self._changing and not self._is_settled(session_id):
                 self._changing.add(session_id)
@@ -200,14 +270,7 @@ class Relay:
 
     async def _start(self, route: Route) -> _Served:
         extra = {"route": route.session_id}
-        forwarder = Forwarder(
-            route,
-            self._settings,
-            self.counters,
-            sockets=self._sockets,
-            doorkeeper=self._doorkeeper,
-            clock=self._clock,
-        )
+        forwarder = self._forwarder(route)
         try:
             await forwarder.open()
         except PortUnavailable as exc:
@@ -218,6 +281,16 @@ class Relay:
             return _Served(route, error=RouteError.INTERNAL)
         logger.info("route active: %s", route, extra=extra)
         return _Served(route, forwarder)
+
+    def _forwarder(self, route: Route) -> Forwarder:
+        return Forwarder(
+            route,
+            self._settings,
+            self.counters,
+            sockets=self._sockets,
+            doorkeeper=self._doorkeeper,
+            clock=self._clock,
+        )
 
     async def _tend(self) -> None:
         while True:
@@ -237,7 +310,7 @@ class Relay:
         """Say that it lives, and at once when it drains."""
         while True:
             self._announce_now.clear()
-            await self._tell(self._table.announce(self.info, ttl_s=self._settings.announce_ttl_s))
+            await self._telling.tell(self._table.announce(self.info, ttl_s=self._settings.announce_ttl_s))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.announce_s):
                     await self._announce_now.wait()
@@ -248,29 +321,8 @@ class Relay:
         report = served.report()
         if report == served.reported and now - served.reported_at < self._settings.report_s:
             return
-        if await self._tell(self._table.report(report)):
+        if await self._telling.tell(self._table.report(report)):
             served.reported, served.reported_at = report, now
-
-    async def _tell(self, telling: Coroutine[None, None, None]) -> bool:
-        """Whether the table heard it; the next tick tries again."""
-        try:
-            async with asyncio.timeout(self._settings.table_timeout_s):
-                await telling
-        except (TableUnavailable, TimeoutError) as exc:
-            self._note_table(exc)
-            return False
-        self._note_table(None)
-        return True
-
-    def _note_table(self, trouble: Exception | None) -> None:
-        """Log the begin and the end of an outage of the table, once each."""
-        if (trouble is not None) == self._table_is_away:
-            return
-        self._table_is_away = trouble is not None
-        if trouble is not None:
-            logger.warning("the route table is away, routes are served on: %r", trouble)
-        else:
-            logger.info("the route table is back")
 
 
 def _version() -> str:
