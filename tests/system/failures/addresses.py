@@ -15,6 +15,10 @@ class Addresses:
 
     prefix: str
 
+    def broker(self, number: int) -> str:
+        """The address of a broker."""
+        return f"{self.prefix}.{1 + number}"
+
     def relay(self, number: int) -> str:
         """The address of a relay."""
         return f"{self.prefix}.{10 + number}"

@@ -8,7 +8,7 @@ from math import inf
 
 from tests.system.failures.history import Call, CallKind, DataLoss, History, Outage, Part
 
-_ENDED_WITH_ITS_NODE = ("node_lost", "backend_failed", "start_timeout")
+_ENDED_WITH_ITS_BACKEND = ("node_lost", "backend_failed", "start_timeout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,9 @@ class Excuses:
         self._outages = history.outages
         self._losses = history.losses
         self.acknowledged = _first(call for call in history.calls if call.session and call.kind is CallKind.CREATE)
+        self._nodes: dict[str, set[str]] = {}
+        for flow in history.flows:
+            self._nodes.setdefault(flow.session, set()).add(flow.node)
         self._ready_at = _first(call for call in history.calls if call.session and call.ready)
         self._deletes: dict[str, list[Call]] = {}
         for call in history.calls:
@@ -83,7 +86,10 @@ class Excuses:
         """Whether something was seen to fail that ends sessions for this reason, or somebody deleted it."""
         if reason == "deleted":
             return self.delete_began_before(session, by)
-        return reason in _ENDED_WITH_ITS_NODE and self.during(Part.NODE, None, 0, by)
+        if reason not in _ENDED_WITH_ITS_BACKEND:
+            return False
+        nodes: Iterable[str | None] = self._nodes.get(session, (None,))
+        return self.during(Part.BACKEND, session, 0, by) or any(self.during(Part.NODE, node, 0, by) for node in nodes)
 
     def all_there_from(self, at: float) -> float:
         """When, from then on, everything that a reroute needs was there for as long as one takes."""

@@ -43,13 +43,15 @@ def broken_chains(history: History, excuses: Excuses) -> Iterator[Violation]:
 
 
 def _stood_on_what_failed(flow: Flow, excuses: Excuses, began: float, ended: float) -> bool:
-    return excuses.during(Part.RELAY, flow.relay, began, ended) or excuses.during(Part.NODE, flow.node, began, ended)
+    parts = ((Part.RELAY, flow.relay), (Part.NODE, flow.node), (Part.BACKEND, flow.session))
+    return any(excuses.during(part, name, began, ended) for part, name in parts)
 
 
 def _may_stay_away(session: str, flow: Flow, excuses: Excuses) -> bool:
-    """Its session was deleted or lost, or its node is gone, or the run ended too early to tell."""
+    """Its session was deleted or lost, or its backend is gone."""
     return (
         excuses.delete_began_before(session)
         or excuses.may_be_lost(session)
         or excuses.during(Part.NODE, flow.node, flow.ended - 15, flow.ended + 1)
+        or excuses.during(Part.BACKEND, session, flow.ended - 15, flow.ended + 1)
     )

@@ -51,11 +51,15 @@ class Part(StrEnum):
     RELAY = "relay"
     RELAYS_WAY = "relay's way to the store"
     NODE = "node"
+    BACKEND = "backend"
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A part that could not do its work from `began` until `ended`, when it was seen to do it again."""
+    """A part that could not do its work from `began` until `ended`, when it was seen to do it again.
+
+    A backend goes by the session that it served.
+    """
 
     part: Part
     name: str

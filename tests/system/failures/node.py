@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -27,8 +27,10 @@ _HEARTBEAT_WITHIN_S = 2.0
 class LightNode:
     """All slots of one process, at the same ports of an address of their own."""
 
-    def __init__(self, name: str, host: str, slots: int, *, token: str, zone: str = "") -> None:
-        self.name, self.host, self.zone = name, host, zone
+    def __init__(
+        self, name: str, host: str, slots: int, *, token: str, labels: Mapping[str, str] | None = None
+    ) -> None:
+        self.name, self.host, self.labels = name, host, dict(labels or {})
         self._token = token
         self._boot = secrets.token_hex(8)
         ports = [SLOTS_FROM + 3 * number for number in range(slots)]
@@ -122,7 +124,8 @@ class LightNode:
         """Tell any broker, again and again, beginning with the one that heard it last."""
         timeout = aiohttp.ClientTimeout(total=_HEARTBEAT_WITHIN_S)
         asked = list(brokers)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as http:
+        connector = aiohttp.TCPConnector(local_addr=(self.host, 0), force_close=True)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as http:
             while True:
                 for broker in list(asked):
                     if await self._heard_by(http, broker):
@@ -156,7 +159,7 @@ class LightNode:
             }
             for slot in self.slots
         ]
-        return {"host": self.host, "boot": self._boot, "zone": self.zone, "slots": slots}
+        return {"host": self.host, "boot": self._boot, "labels": self.labels, "slots": slots}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -166,11 +169,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--host", required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--token", required=True)
-    parser.add_argument("--zone", default="")
+    parser.add_argument("--label", action="append", default=[], help="name=value")
     parser.add_argument("--broker", action="append", default=[])
     parser.add_argument("--heartbeat-s", type=float, default=1)
     options = parser.parse_args(arguments)
-    node = LightNode(options.name, options.host, options.slots, token=options.token, zone=options.zone)
+    labels = dict(label.split("=", 1) for label in options.label)
+    node = LightNode(options.name, options.host, options.slots, token=options.token, labels=labels)
     print(json.dumps({"node": node.name, "slots": len(node.slots)}), flush=True)
     asyncio.run(node.run(options.broker, heartbeat_s=options.heartbeat_s))
     return 0

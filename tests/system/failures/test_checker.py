@@ -206,11 +206,15 @@ def test_a_node_that_failed_ends_its_sessions(reason: str) -> None:
     assert violations(failed) == []
     later = replace(gone, outages=(Outage(Part.NODE, "n1", 50, 60),))
     assert rules_broken_by(later) == {"lost"}
+    another = replace(gone, outages=(Outage(Part.NODE, "n2", 30, 60), Outage(Part.BACKEND, "s3", 30, 30)))
+    assert rules_broken_by(another) == {"lost"}
+    its_backend = replace(gone, outages=(Outage(Part.BACKEND, "s1", 30, 30),))
+    assert violations(its_backend) == []
 
 
 @pytest.mark.parametrize("reason", ["relay_lost", "never_connected", "disconnected", "max_length", None])
 def test_no_failure_ends_a_session_for_another_reason(reason: str | None) -> None:
-    everything = tuple(Outage(part, "n1", 0, 100) for part in Part)
+    everything = tuple(Outage(part, name, 0, 100) for part in Part for name in ("n1", "s1", "b1", "r1"))
     gone = replace(GOOD, outages=everything, holdings=holding(held("s1", state="ended", reason=reason)))
     assert "lost" in rules_broken_by(gone)
 
@@ -292,6 +296,8 @@ CUT = Cut(40, 43, 60)
     [
         (Outage(Part.RELAY, "r1", 39.5, 50), True),
         (Outage(Part.NODE, "n1", 41, 50), True),
+        (Outage(Part.BACKEND, "s1", 39.5, 39.5), True),
+        (Outage(Part.BACKEND, "s2", 39.5, 39.5), False),
         (Outage(Part.RELAY, "r2", 39.5, 50), False),
         (Outage(Part.RELAY, "r1", 50, 60), False),
         (Outage(Part.STORE, "redis", 39, 50), False),
