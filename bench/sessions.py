@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -67,7 +67,7 @@ class NoProvider:
         if self._backends.pop(slot.id, None) is not None:
             self._changed.fire()
 
-    async def observe(self) -> AsyncIterator[Mapping[str, Backend]]:
+    async def observe(self) -> AsyncGenerator[Mapping[str, Backend], None]:
         async for _ in self._changed.follow():
             yield dict(self._backends)
             await asyncio.sleep(LOOK_EVERY_S)

@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from uuid import uuid4
 
 from broker.core.pauses import Pause
@@ -26,6 +27,24 @@ _RENEWALS = 3
 
 _AWAY_RETRY_S = 0.2
 _EXPIRY_SLACK_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One broker's time as the one that converges: what its writes are fenced with, and what it may judge by.
+
+    `pauses` returns when no clock ran. `check` raises StoreUnavailable where that is not known at this time, on the
+    store's clock. `deposed` is called when a write was refused as that of another. A term without a fence is that of a
+    broker alone.
+    """
+
+    fence: int | None = None
+    pauses: Callable[[], tuple[Pause, ...]] = tuple
+    check: Callable[[float], None] = lambda now: None
+    deposed: Callable[[], None] = lambda: None
+
+
+ALONE = Term()
 
 
 class Leadership:
@@ -48,6 +67,10 @@ class Leadership:
     def pauses(self) -> tuple[Pause, ...]:
         """When no clock ran, oldest first."""
         return () if self._standing is None else self._standing.pauses
+
+    def term(self, fence: int) -> Term:
+        """The time that begins with this fence."""
+        return Term(fence, lambda: self.pauses, self.check, self.doubt)
 
     def check(self, now: float) -> None:
         """Raises StoreUnavailable where the lease was not seen for so long that a pause might be under way, unheard of.

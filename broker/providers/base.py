@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,5 +54,5 @@ class Provider(Protocol):
     async def release(self, slot: SlotRef) -> None:
         """End the backend and free all that it held; returns when that is done. A slot not known is free already."""
 
-    def observe(self) -> AsyncIterator[Mapping[str, Backend]]:
+    def observe(self) -> AsyncGenerator[Mapping[str, Backend], None]:
         """Yield all backends by slot id: at once, then after each change. A failed one stays until released."""
