@@ -15,7 +15,7 @@ _PREFERENCE = {SlotState.IDLE: 0, SlotState.CLAIMED: 1, SlotState.STARTING: 2}
 """A node that calls a free slot claimed has not noticed yet that it was given back; it will."""
 
 
-_COMPARED = 32
+_COMPARED = 16
 """So many nodes with room are compared at a time, so that placing among thousands costs no more than among these."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
+from operator import itemgetter
 
 from broker.core.catalog import Profile
 from broker.core.ledger import (
@@ -31,6 +32,9 @@ _STEPS = 20
 
 So newcomers, whose media is not measured yet, cannot all fall upon the relay that was idle a second ago.
 """
+
+_COMPARED = 16
+"""So many relays with room are compared at a time, from a place of the session's own on."""
 
 _WALKED_SLOTS = 64
 """Of so many slots the first free one is looked for from the first on; of more, from a place of the session's own."""
@@ -99,27 +103,36 @@ def choose_ports(
     The search starts at a place given by the session's id, so that ports come back late and brokers seldom collide.
     `avoid` is a pair that was found taken and is not in the ledger yet.
     """
-    room = {
-        relay.id: ledger.count(relay_pool(relay.id)) / relay.capacity
-        for relay in relays.values()
-        if _takes_sessions(relay)
-    }
     seed = number_of(session_id) + attempt * _STRIDE
-    open_relays = [relays[key] for key, used in room.items() if used < 1]
-    for relay in sorted(open_relays, key=lambda one: _load(one, room[one.id], zone)):
+    for relay in _by_preference(relays, ledger, seed, zone):
         pair = _free_pair(relay.id, relay.ports, ledger, seed, avoid)
         if pair is not None:
             return RelayPorts(relay.id, relay.host, *pair)
     return None
 
 
-def _load(relay: RelayInfo, used: float, zone: str) -> tuple[bool, int, float, float, str]:
-    """What relays are ordered by: of those that are about as full, the one that carries the least comes first."""
-    return bool(zone) and relay.zone != zone, int(used * _STEPS), relay.load.datagrams_per_s, used, relay.id
+def _by_preference(relays: Mapping[str, RelayInfo], ledger: Ledger, seed: int, zone: str) -> Iterator[RelayInfo]:
+    """The relays with room: those of the zone first, and of each so many that are compared the least loaded first."""
+    everyone = list(relays.values())
+    start = seed % max(len(everyone), 1)
+    around = everyone[start:] + everyone[:start]
+    near = [relay for relay in around if relay.zone == zone] if zone else around
+    far = [relay for relay in around if relay.zone != zone] if zone else []
+    for group in (near, far):
+        roomy = _with_room(group, ledger)
+        while compared := list(islice(roomy, _COMPARED)):
+            yield from (relay for _, relay in sorted(compared, key=itemgetter(0)))
 
 
-def _takes_sessions(relay: RelayInfo) -> bool:
-    return not relay.draining and relay.capacity > 0
+def _with_room(
+    relays: Iterable[RelayInfo], ledger: Ledger
+) -> Iterator[tuple[tuple[int, float, float, str], RelayInfo]]:
+    """Those that take sessions, with what they are ordered by: of relays that are about as full, what they carry."""
+    for relay in relays:
+        if not relay.draining and relay.capacity > 0:
+            used = ledger.count(relay_pool(relay.id)) / relay.capacity
+            if used < 1:
+                yield (int(used * _STEPS), relay.load.datagrams_per_s, used, relay.id), relay
 
 
 def _free_pair(
