@@ -4,9 +4,9 @@
 RENDERING_PACKAGES=(libegl1 libgl1 libgl1-mesa-dri)
 
 # A WebRTC stack that is not ours (GStreamer's webrtcbin, its bindings, an X server and a program for the examples);
-# debootstrap makes the root that image.sh runs in, redis-server holds the shared state.
+# debootstrap makes the root that image.sh runs in, redis-server holds the shared state, libfaketime skews clocks.
 TEST_PACKAGES=(
-    debootstrap nginx
+    debootstrap libfaketime nginx
     gir1.2-gst-plugins-bad-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-nice
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     python3-gi python3-websockets redis-server redis-tools x11-apps xvfb

@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.redis_server import RedisServer, redis_server
 from tests.system.failures.addresses import Addresses, addresses
-from tests.system.failures.members import Member
+from tests.system.failures.members import Member, false_clock_environment
 from tests.system.failures.node import ADMIN_PORT
 from tests.system.failures.nursery import MODULES, Nursery, nursery
 from tests.system.failures.recorder import Recorder
@@ -25,7 +25,7 @@ NODE_TOKEN = "light-nodes"
 ADMISSION_SECRET = "the brokers of one deployment share this secret"
 CATALOG = Path(__file__).with_name("catalog.toml")
 _HTTP_PORT = 8080
-_RELAY_PORTS = "21000-21199"
+RELAY_PORTS = "21000-21199"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,17 @@ class Cluster:
 
 @asynccontextmanager
 async def cluster(
-    shape: Shape = Shape(), *, environment: Mapping[str, str] | None = None, **redis_options: str
+    shape: Shape, *, redis_options: Mapping[str, str], false_clocks: bool = False
 ) -> AsyncIterator[Cluster]:
-    """A cluster that is up; nothing of it is left afterwards. `environment` is that of the nursery (a false clock)."""
+    """A cluster that is up; nothing of it is left afterwards. `false_clocks`: `Member.set_clock` works."""
     async with AsyncExitStack() as opened:
         redis = opened.enter_context(redis_server(**redis_options))
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pf-cluster-")))
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
         http = await opened.enter_async_context(aiohttp.ClientSession(connector=connector, trust_env=False))
         modules = (*MODULES, "tests.system.failures.node")
-        born = await opened.enter_async_context(nursery(modules, environment=environment))
+        clocks = false_clock_environment() if false_clocks else {}
+        born = await opened.enter_async_context(nursery(modules, environment=clocks))
         made = Cluster(redis, born, addresses(), folder, http)
         await _populate(made, shape, opened)
         members = (*made.brokers.values(), *made.relays.values(), *made.nodes.values())
@@ -167,7 +168,7 @@ def _relay_environment(name: str, host: str, redis_port: int) -> dict[str, str]:
         "PIXELFERRY_REDIS__URL": f"redis://127.0.0.1:{redis_port}/0",
         "PIXELFERRY_RELAY__ID": name,
         "PIXELFERRY_RELAY__HOST": host,
-        "PIXELFERRY_RELAY__PORTS": _RELAY_PORTS,
+        "PIXELFERRY_RELAY__PORTS": RELAY_PORTS,
     }
 
 

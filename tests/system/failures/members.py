@@ -11,10 +11,12 @@ from pathlib import Path
 
 import aiohttp
 
+from tests.absence import absent
 from tests.system.failures.nursery import Child, Nursery
 from tests.system.failures.way import Way
 
 START_WITHIN_S = 20.0
+_FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 _ASK_EVERY_S = 0.05
 
 
@@ -44,10 +46,21 @@ class Member:
         """Whether its process runs."""
         return self.child is not None and self.child.lives
 
+    def set_clock(self, offset_s: float) -> None:
+        """Have its clock go wrong by so much, soon, where the cluster has false clocks."""
+        self._clock.write_text(f"{offset_s:+g}")
+
     async def start(self) -> None:
         """Start the process; does not wait for it."""
         self.starts += 1
-        self.child = await self.nursery.spawn(self.target, self.arguments, log=self.log, environment=self.environment)
+        if not self._clock.exists():
+            self.set_clock(0)
+        environment = {**self.environment, "FAKETIME_TIMESTAMP_FILE": str(self._clock)}
+        self.child = await self.nursery.spawn(self.target, self.arguments, log=self.log, environment=environment)
+
+    @property
+    def _clock(self) -> Path:
+        return self.folder / f"{self.name}.clock"
 
     async def up(self, http: aiohttp.ClientSession, *, within_s: float = START_WITHIN_S) -> None:
         """Wait until it answers; one that ended meanwhile is started again, as what supervises processes does."""
@@ -98,3 +111,10 @@ async def until(question: Callable[[], Awaitable[object]], *, within_s: float, w
                 await asyncio.sleep(_ASK_EVERY_S)
     except TimeoutError:
         raise AssertionError(f"{what}: not within {within_s:g} s") from None
+
+
+def false_clock_environment() -> dict[str, str]:
+    """What has a process see the clock of a file of its own; durations stay true. Without libfaketime: `absent`."""
+    if not _FAKETIME.exists():
+        absent("libfaketime")
+    return {"LD_PRELOAD": str(_FAKETIME), "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": "1"}

@@ -11,7 +11,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import aiohttp
@@ -140,9 +140,18 @@ class LightNode:
             async with http.put(f"{broker}/nodes/{self.name}", json=self.registration(), headers=headers) as answer:
                 if answer.status not in (200, 201, 204, 503):
                     print("refused:", answer.status, await answer.text(), flush=True)
+                if answer.ok:
+                    self._let_go((await answer.json()).get("release", ()))
                 return answer.ok
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
+
+    def _let_go(self, left_behind: Sequence[Mapping[str, object]]) -> None:
+        """End what brokers say is over."""
+        for one in left_behind:
+            slot = self.slots[int(str(one["number"]))]
+            with suppress(ServesAnother):
+                slot.release(str(one["session_id"]))
 
     def registration(self) -> dict[str, object]:
         """What it says of itself."""

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psutil
 
+from tests.system.failures.members import false_clock_environment
 from tests.system.failures.nursery import nursery
 
 THIS = "tests.system.failures.test_nursery"
@@ -26,6 +28,15 @@ def leaver(arguments: list[str]) -> int:
 
 def stumbler(arguments: list[str]) -> int:
     raise RuntimeError("stumbled")
+
+
+def clockwork(arguments: list[str]) -> int:
+    """Tells how wrong the clock is, and how long a fifth of a second is by the other one."""
+    begun = time.monotonic()
+    asyncio.run(asyncio.sleep(0.2))
+    true = float(subprocess.run(["date", "+%s"], env={}, capture_output=True, check=True).stdout)
+    print("offset", time.time() - true, "slept", time.monotonic() - begun, flush=True)
+    return 0
 
 
 async def said(log: Path, words: str) -> None:
@@ -60,3 +71,18 @@ async def test_no_child_outlives_the_nursery(tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         while psutil.pid_exists(child.pid):  # noqa: ASYNC110 - it is not ours to wait for
             await asyncio.sleep(0.01)
+
+
+async def test_each_child_may_have_a_false_clock_of_its_own(tmp_path: Path) -> None:
+    async with nursery([THIS], environment=false_clock_environment()) as born:
+        logs = [tmp_path / offset for offset in ("+420", "-600", "+0")]
+        for log in logs:
+            clock = log.with_suffix(".clock")
+            clock.write_text(log.name)
+            environment = {"FAKETIME_TIMESTAMP_FILE": str(clock)}
+            await born.spawn(f"{THIS}:clockwork", [], log=log, environment=environment)
+        for log in logs:
+            await said(log, "offset")
+            offset, slept = (float(word) for word in log.read_text().split()[1::2])
+            assert abs(offset - float(log.name)) < 60
+            assert 0.2 <= slept < 5
