@@ -22,6 +22,11 @@ def pytest_configure() -> None:
     settings.load_profile("pixelferry")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Packets and keys are made anew in each process: a test that is named by them could not be told to another."""
+    return f"{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every coroutine test is watched for tasks; first in, so last out: after the test's own fixtures have closed."""
     for item in items:

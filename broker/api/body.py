@@ -97,7 +97,10 @@ def parsed(model: type[Model], value: object, place: str) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = tuple(Problem((place, *item["loc"]), item["msg"], item["type"]) for item in found[:_MOST_PROBLEMS])
+        problems = tuple(
+            Problem((place, *item["loc"]), item["msg"].removeprefix("Value error, "), item["type"])
+            for item in found[:_MOST_PROBLEMS]
+        )
         raise Invalid(problems) from error
 
 

@@ -11,6 +11,8 @@ from broker.client.errors import Busy, ClientError, Missing, Refused, Unreachabl
 JsonObject = Mapping[str, object]
 
 _LONGEST_DETAIL = 500
+_UNKNOWN_PATH = "Not Found"
+"""What brokers say of a path that they do not have; of a session that they do not have they say more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def error_of(answer: Answer, url: str) -> ClientError:
     """The error that an answer above 299 stands for."""
     detail = _detail(answer)
     status = answer.status
+    if status == 404 and detail == _UNKNOWN_PATH:
+        return Unreachable(f"{url} is no address of a broker's API. Give --url as the broker prints it at its start.")
     if status in (404, 410):
         return Missing(detail or f"There is no such thing at {url}.")
     if status == 401:

@@ -193,6 +193,13 @@ async def _stop(api: Api, options: Options) -> int:
     return EXIT_OK if failure is None else failure.status
 
 
+def _end_words(session: Session) -> str:
+    """When the next of its clocks runs out, and which one that is."""
+    at, reason = session.text("ends_at"), session.text("ends_reason")
+    stops = "is stopped" if session.raw.get("ends_by_stop") else "ends"
+    return f"{at} ({stops}: {reason.replace('_', ' ')})" if at else ""
+
+
 def _say_session(api: Api, options: Options, session: Session) -> None:
     if options.json:
         page = _page_of(api, session) if session.state != "ended" else None
@@ -208,6 +215,7 @@ def _say_session(api: Api, options: Options, session: Session) -> None:
             ("Application", " ".join(filter(None, (session.text("application"), session.text("version"))))),
             ("Profile", session.text("profile")),
             ("Owner", session.text("owner")),
+            ("Ends", _end_words(session)),
             ("Created", session.text("created_at")),
             ("Expires", session.text("expires_at")),
             ("Ended", " ".join(filter(None, (session.text("ended_at"), session.text("end_reason"))))),

@@ -84,7 +84,7 @@ def event_words(name: str, data: JsonObject) -> str:
         case "viewer":
             return "a viewer came" if data.get("present") else "no viewer is left"
         case "warning":
-            return f"warning: {data['message']}, at {data.get('ends_at')}" if data.get("reason") else "no end is near"
+            return f"warning: {data['message']} (at {data.get('ends_at')})" if data.get("reason") else "no end is near"
         case "ended":
             return f"ended ({data.get('end_reason')}): {data.get('message')}"
         case _:

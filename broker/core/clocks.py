@@ -77,6 +77,24 @@ def lead_s(session: Session, alarm: Alarm) -> float:
     return usual if session.clocks.warn_s is None else min(session.clocks.warn_s, alarm.clock_s)
 
 
+_FORETOLD = {
+    EndReason.NEVER_CONNECTED: "No viewer has connected yet; without one the session ends",
+    EndReason.DISCONNECTED: "No viewer is connected; without one the session ends",
+    EndReason.IDLE: "No input has come for a while; without any the session ends",
+    EndReason.MAX_LENGTH: "The session reaches its maximum length",
+    EndReason.MAX_STOPPED: "The session has been stopped for long; it ends unless it is started",
+    EndReason.QUEUE_TIMEOUT: "No slot is free yet; without one the session ends",
+    EndReason.NO_CAPACITY: "No relay has two free ports yet; without them the session ends",
+    EndReason.START_TIMEOUT: "The session is not ready yet; it ends if it takes much longer",
+    EndReason.RELAY_LOST: "The relay is gone; if it does not come back, the session ends",
+}
+
+
+def foretold(alarm: Alarm) -> str:
+    """What is told of an alarm before it is due: its own message is for afterwards."""
+    return _FORETOLD.get(alarm.reason, "The session ends")
+
+
 def warning_text(alarm: Alarm, now: float) -> str:
     """What a viewer is told of an alarm that is near."""
     match alarm.reason:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from broker.core.clocks import foretold
 from broker.core.session import Phase, Session, State
 
 KEPT_EVENTS = 10_000
@@ -128,7 +129,7 @@ def _warning(session: Session) -> dict[str, Scalar]:
         return {"reason": None, "message": None, "ends_at": None, "stops": False, "extendable": False}
     return {
         "reason": alarm.reason.value,
-        "message": alarm.message,
+        "message": foretold(alarm),
         "ends_at": alarm.at,
         "stops": alarm.stops,
         "extendable": _is_extendable(session),

@@ -13,7 +13,7 @@ from broker.identity.gateway import Gateway
 from broker.identity.headers import Headers
 from broker.identity.jwks import FetchError, KeySet, parse_keys, read_key_file
 from broker.identity.jwt import JwtVerifier
-from broker.identity.keys import PREFIX, ApiKeys, read_keys
+from broker.identity.keys import PREFIX, FollowedKeys
 from broker.identity.networks import Networks
 from broker.identity_settings import IdentitySettings, JwtSettings
 
@@ -33,16 +33,17 @@ class Identity:
         self.is_on = settings.is_on
         self._proxies = trusted_proxies
         self._gateway = None if settings.gateway is None else Gateway(settings.gateway, trusted_proxies)
-        keys = {**settings.keys, **({} if settings.keys_file is None else read_keys(settings.keys_file))}
-        self._keys = ApiKeys(keys) if keys else None
+        self._keys = FollowedKeys(settings.keys, settings.keys_file)
         self._jwks = None if settings.jwt is None else _key_set(settings.jwt)
         self._jwt = JwtVerifier(settings.jwt, self._jwks) if settings.jwt and self._jwks else None
 
     async def run(self) -> None:
         """Until cancelled."""
-        if self._jwks is not None:
-            await self._jwks.run()
-        await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as group:
+            if self._jwks is not None:
+                group.create_task(self._jwks.run(), name="keys of the issuer")
+            group.create_task(self._keys.run(), name="API keys")
+            await asyncio.Event().wait()
 
     async def identify(self, headers: Headers, peer: str) -> Identified:
         """Who asks from this peer. Raises Unauthenticated, Forbidden, IssuerUnavailable."""
@@ -53,7 +54,7 @@ class Identity:
         token = bearer_of(headers)
         if token is None:
             raise Unauthenticated
-        if self._keys is not None and (token.startswith(PREFIX) or self._jwt is None):
+        if self._keys.is_used and (token.startswith(PREFIX) or self._jwt is None):
             return Identified(self._keys.principal(token))
         if self._jwt is not None:
             return Identified(await self._jwt.principal(token))

@@ -6,8 +6,10 @@ only let strangers burn the broker's time with every request.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +21,13 @@ from broker.core.principal import Principal, Role
 from broker.errors import Unauthenticated
 from broker.identity_settings import KeyName, KeySettings
 
+logger = logging.getLogger(__name__)
+
 PREFIX = "pfk_"
 """What every key begins with: scanners for leaked secrets find it, and it is told from a token."""
+
+
+_LOOK_S = 2.0
 
 
 def new_key() -> str:
@@ -50,6 +57,57 @@ class ApiKeys:
         if found is None:
             raise Unauthenticated("This API key is not known here.", presented=True)
         return found
+
+
+class FollowedKeys:
+    """The keys of the settings and of a file; `run` reads that anew when it was changed, so that one can be revoked.
+
+    A file that is wrong or gone then leaves the keys as they were, and is told of in the log. Raises
+    ConfigurationError when it is so at first.
+    """
+
+    def __init__(self, keys: Mapping[str, KeySettings], path: Path | None, *, every_s: float = _LOOK_S) -> None:
+        self._fixed = keys
+        self._path = path
+        self._every_s = every_s
+        self._seen = None if path is None else _state_of(path)
+        self._keys = ApiKeys({**keys, **({} if path is None else read_keys(path))})
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there are keys, or a file that they may come from."""
+        return bool(self._fixed) or self._path is not None
+
+    def principal(self, presented: str) -> Principal:
+        """The key's holder. Raises Unauthenticated."""
+        return self._keys.principal(presented)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while self._path is not None:
+            await asyncio.sleep(self._every_s)
+            state = await asyncio.to_thread(_state_of, self._path)
+            if state != self._seen:
+                self._seen = state
+                await self._read(self._path)
+
+    async def _read(self, path: Path) -> None:
+        try:
+            keys = await asyncio.to_thread(read_keys, path)
+        except ConfigurationError as error:
+            logger.warning("the API keys stay as they were: %s", error)
+        else:
+            self._keys = ApiKeys({**self._fixed, **keys})
+            logger.info("the API keys were read anew: %d of %s", len(keys), path)
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class _KeysFile(BaseModel):

@@ -129,6 +129,7 @@ async def test_a_list_by_user_name_stays_within_ones_own(guarded: Served) -> Non
 @pytest.mark.parametrize(
     "value",
     [bearer(new_key()), "Bearer", "Bearer ", f"Basic {ANN}", ANN, f"Bearer {ANN} {ANN}", f"Bearer {ANN}x", "Bearer é"],
+    ids=["unknown", "none", "empty", "basic", "bare", "two", "longer", "not-ascii"],
 )
 async def test_what_is_no_key_is_401_and_not_logged(
     guarded: Served, value: str, caplog: pytest.LogCaptureFixture

@@ -79,6 +79,8 @@ async def test_a_session_is_shown_listed_and_stopped_by_how_its_id_begins(served
     assert started["page"] == f"{served.url}/#session={stream}"
     shown = (await pixelferry(served.url, "show", stream[:8], "--json")).json
     assert shown["id"] == stream and shown["routes"] == started["routes"]
+    told = (await pixelferry(served.url, "show", stream)).out
+    assert f"Ends         {shown['ends_at']} (ends: never connected)" in told
     (row,) = (await pixelferry(served.url, "list")).out.splitlines()[1:]
     assert row.split()[:4] == [stream, "app", "ready", "anonymous"]
     stopped = await pixelferry(served.url, "stop", stream[:8])
@@ -168,6 +170,12 @@ async def test_a_session_that_has_ended_is_shown_with_its_reason(served: Served)
     done = await pixelferry(served.url, "show", stream)
     assert done.status == 3
     assert "backend_failed" in done.out and "out of memory" in done.out
+
+
+async def test_an_address_that_is_none_of_the_api_is_said_to_be_so(served: Served) -> None:
+    done = await pixelferry(served.url + "/elsewhere", "list")
+    assert done.status == 6
+    assert "is no address of a broker's API" in done.err
 
 
 async def test_stopping_several_stops_those_that_are_there(served: Served) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from broker.core.clocks import (
     CLIENT_STEP_S,
     REPORT_LAG_S,
+    foretold,
     input_heard,
     lead_s,
     next_alarm,
@@ -103,6 +104,13 @@ def test_a_warning_comes_a_minute_before_or_a_third_of_the_clock_or_as_the_profi
 def test_a_viewer_is_told_which_clock_it_is_and_how_long_it_runs(reason: EndReason, told: str) -> None:
     assert warning_text(Alarm(1060.0, reason, "", 600.0), 1000.4) == told
     assert warning_text(Alarm(1060.0, reason, "", 600.0), 1061.0) == told.replace("60 s", "0 s")
+
+
+def test_each_clock_that_can_ring_is_foretold_in_its_own_words_none_as_if_it_had_rung() -> None:
+    told = {reason: foretold(Alarm(1060.0, reason, "It rang", 600.0)) for reason in EndReason}
+    clocks = [told[reason] for reason in EndReason if told[reason] != told[EndReason.DELETED]]
+    assert len(set(clocks)) == len(clocks) == 9
+    assert "It rang" not in told.values()
 
 
 def test_a_placed_session_has_time_to_start() -> None:

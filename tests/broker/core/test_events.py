@@ -72,7 +72,7 @@ def test_a_warning_is_told_once_and_told_when_it_is_taken_back() -> None:
     assert warning.type is EventType.WARNING
     assert warning.data == {
         "reason": "idle",
-        "message": "No input came for 60 s",
+        "message": "No input has come for a while; without any the session ends",
         "ends_at": 1060.0,
         "stops": False,
         "extendable": False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from urllib.parse import unquote
-from uuid import uuid4
 
 import pytest
 
@@ -305,7 +304,10 @@ async def test_there_are_no_backups_to_start_from(caller: Caller) -> None:
     assert answer.json["context"] == {"resourceId": "b1"}
 
 
-@pytest.mark.parametrize("name", ["nope", str(uuid4()), "A" * 22, "AAAAAAAAQACAAAAAAAAAAA", "%00", "a%2Fb", "%C3%A9"])
+@pytest.mark.parametrize(
+    "name",
+    ["nope", "3c1d5c1e-94d5-4b6f-8d3a-0b1c2d3e4f50", "A" * 22, "AAAAAAAAQACAAAAAAAAAAA", "%00", "a%2Fb", "%C3%A9"],
+)
 async def test_a_session_there_is_not_is_told_by_the_id_that_was_sent(caller: Caller, name: str) -> None:
     for method, rest in (("GET", ""), ("DELETE", ""), ("POST", "/stop"), ("POST", "/start"), ("POST", "/streams")):
         answer = await caller.call(method, f"{SESSIONS}/{name}{rest}")
