@@ -18,6 +18,9 @@ from signaling.tokens import AdmissionKey, ViewerRole
 
 VERSION = 1
 
+OWN_LISTENER = "handover"
+"""Among a relay's listeners: the one at which it waits for its successor."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSnapshot:
