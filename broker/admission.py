@@ -73,10 +73,10 @@ class AdmissionTokens:
         self._checked: tuple[int, AdmissionKeys] | None = None
 
     @classmethod
-    def of(cls, settings: AdmissionSettings) -> AdmissionTokens:
-        """As the settings have it. Raises ConfigurationError."""
+    def of(cls, settings: AdmissionSettings, *, clock: Callable[[], float] = time.time) -> AdmissionTokens:
+        """As the settings have it; by the route table's clock brokers and relays agree. Raises ConfigurationError."""
         secret_keys = () if settings.secret_file is None else read_secrets(settings.secret_file)
-        return cls(secret_keys, token_s=settings.token_s, rotate_s=settings.rotate_s)
+        return cls(secret_keys, token_s=settings.token_s, rotate_s=settings.rotate_s, clock=clock)
 
     def mint(
         self,
@@ -131,6 +131,11 @@ class AdmissionTokens:
         self._pairs = {key: pair for key, pair in self._pairs.items() if key[1] in periods}
         return tuple(self._pair(which, period).public for which in range(len(self._secrets)) for period in periods)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """What the secrets are told apart by, the one that signs first; it gives none of them away."""
+        return tuple(_fingerprint(secret, self._rotate_s) for secret in self._secrets)
+
     async def run(self, table: RouteTable) -> None:
         """Keep the route table's keys true, until cancelled."""
         while True:
@@ -174,6 +179,11 @@ def read_secrets(path: Path) -> tuple[bytes, ...]:
         mend = "make one by `openssl rand -base64 48`"
         raise ConfigurationError(str(path), "", f"every line must be a secret of {_SHORTEST_SECRET} or more: {mend}")
     return found
+
+
+def _fingerprint(secret: bytes, rotate_s: float) -> str:
+    info = f"pixelferry fingerprint {rotate_s:g}".encode()
+    return HKDF(SHA256(), 12, salt=None, info=info).derive(secret).hex()
 
 
 def _derived(secret: bytes, period: int, rotate_s: float) -> _Pair:

@@ -170,3 +170,12 @@ async def test_the_route_tables_keys_are_kept_true_through_rotation_and_outages(
     for task in (running, watching):
         task.cancel()
     await asyncio.gather(running, watching, return_exceptions=True)
+
+
+def test_secrets_are_told_apart_without_being_given_away() -> None:
+    one, other = b"a" * 32, b"b" * 32
+    both = AdmissionTokens((one, other)).fingerprints
+    assert both == (*AdmissionTokens((one,)).fingerprints, *AdmissionTokens((other,)).fingerprints)
+    assert len(set(both)) == 2
+    assert AdmissionTokens((one,), rotate_s=7200).fingerprints != both[:1], "keys that change otherwise are others"
+    assert AdmissionTokens().fingerprints != AdmissionTokens().fingerprints
