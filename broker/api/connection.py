@@ -36,6 +36,11 @@ class Connection(web.RequestHandler):
         self._head_s = head_s
         self._head_timer: asyncio.TimerHandle | None = None
         self._serving = False
+        self._lost = asyncio.Event()
+
+    async def lost(self) -> None:
+        """Wait until whoever is at the other end is gone."""
+        await self._lost.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The first head is awaited from now on."""
@@ -51,6 +56,7 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave no timer behind."""
         self._stop_timer()
+        self._lost.set()
         super().connection_lost(exc)
 
     def serving(self, serves: bool) -> None:
@@ -83,6 +89,12 @@ class Connection(web.RequestHandler):
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.force_close()
         return answer
+
+
+async def until_lost(request: web.Request) -> None:
+    """Wait until whoever sent the request is gone: a stream that is seldom written to would not notice."""
+    connection = request.protocol
+    await (connection.lost() if isinstance(connection, Connection) else asyncio.Event().wait())
 
 
 def heads_watched() -> Middleware:

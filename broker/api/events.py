@@ -17,6 +17,7 @@ from aiohttp_sse import EventSourceResponse
 from broker.api.answers import refusal
 from broker.api.auth import principal_of
 from broker.api.body import parsed
+from broker.api.connection import until_lost
 from broker.api.models import EventsHeaders, EventsQuery, SessionPath
 from broker.api.operation import Operation, Reply, described
 from broker.api.representation import rfc3339
@@ -26,7 +27,7 @@ from broker.events import Events, Reset, Told, TooSlow
 from signaling.routes import Json
 
 _HEARTBEAT_S = 10.0
-"""A comment so often: proxies keep the connection, and one that is gone is noticed."""
+"""A comment so often: proxies keep the connection, and one that went without a word is noticed."""
 
 _SEND_S = 20.0
 """Who takes nothing for so long is cut off."""
@@ -135,7 +136,7 @@ class EventsApi:
                 with suppress(ConnectionError, TimeoutError):
                     await response.prepare(request)
                     async with response:
-                        closing = await self._tell_while_it_may(response, first, news)
+                        closing = await self._tell_while_it_may(request, response, first, news)
                         if closing is not None:
                             data = json.dumps({"reason": closing.value})
                             await response.send(data, event="closing", retry=_RETRY_MS)
@@ -152,18 +153,19 @@ class EventsApi:
                 del self._open[share]
 
     async def _tell_while_it_may(
-        self, response: EventSourceResponse, first: Told, news: AsyncGenerator[Told, None]
+        self, request: web.Request, response: EventSourceResponse, first: Told, news: AsyncGenerator[Told, None]
     ) -> Closing | None:
         """Tell until the news end, the reader goes, the broker stops or time is up; why, if the reader is to know."""
         telling = asyncio.create_task(_tell(response, first, news), name="events")
-        gone = asyncio.create_task(response.wait(), name="reader of events")
+        silent = asyncio.create_task(response.wait(), name="heartbeat of events")
+        lost = asyncio.create_task(until_lost(request), name="reader of events")
         stopping = asyncio.create_task(self._stopping.wait(), name="end of events")
-        tasks = (telling, gone, stopping)
+        tasks = (telling, silent, lost, stopping)
         try:
             await asyncio.wait(tasks, timeout=self._longest_s, return_when=asyncio.FIRST_COMPLETED)
             if telling.done():
                 return telling.result()
-            if gone.done():
+            if silent.done() or lost.done():
                 return None
             return Closing.STOPPING if stopping.done() else Closing.RENEW
         finally:

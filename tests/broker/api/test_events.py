@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -172,3 +173,13 @@ async def test_a_stopping_broker_tells_ends_and_lets_readers_go() -> None:
                 ("ended", None),
                 ("closing", "stopping"),
             ]
+
+
+async def test_a_reader_that_goes_is_not_counted_till_the_next_heartbeat() -> None:
+    async with serving() as served:
+        async with listening(served, "/events") as reader:
+            await reader.take(1)
+            assert "pixelferry_event_streams 1.0" in (await served.call("GET", "/metrics")).body.decode()
+        begun = asyncio.get_running_loop().time()
+        while "pixelferry_event_streams 0.0" not in (await served.call("GET", "/metrics")).body.decode():
+            assert asyncio.get_running_loop().time() < begun + 5
