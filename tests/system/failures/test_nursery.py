@@ -31,9 +31,9 @@ def stumbler(arguments: list[str]) -> int:
 
 
 def clockwork(arguments: list[str]) -> int:
-    """Tells how wrong the clock is, and how long a fifth of a second is by the other one."""
+    """Tells how wrong the clock is once its file was read, and how long that took by the other one."""
     begun = time.monotonic()
-    asyncio.run(asyncio.sleep(0.2))
+    asyncio.run(asyncio.sleep(1.2))
     true = float(subprocess.run(["date", "+%s"], env={}, capture_output=True, check=True).stdout)
     print("offset", time.time() - true, "slept", time.monotonic() - begun, flush=True)
     return 0
@@ -85,4 +85,4 @@ async def test_each_child_may_have_a_false_clock_of_its_own(tmp_path: Path) -> N
             await said(log, "offset")
             offset, slept = (float(word) for word in log.read_text().split()[1::2])
             assert abs(offset - float(log.name)) < 60
-            assert 0.2 <= slept < 5
+            assert 1.2 <= slept < 6
