@@ -3,9 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -13,30 +10,7 @@ import psutil
 from tests.system.failures.members import false_clock_environment
 from tests.system.failures.nursery import nursery
 
-THIS = "tests.system.failures.test_nursery"
-
-
-def sleeper(arguments: list[str]) -> int:
-    print("awake", arguments, os.environ.get("WORD"), flush=True)
-    time.sleep(60)
-    return 0
-
-
-def leaver(arguments: list[str]) -> int:
-    sys.exit(int(arguments[0]))
-
-
-def stumbler(arguments: list[str]) -> int:
-    raise RuntimeError("stumbled")
-
-
-def clockwork(arguments: list[str]) -> int:
-    """Tells how wrong the clock is once its file was read, and how long that took by the other one."""
-    begun = time.monotonic()
-    asyncio.run(asyncio.sleep(1.2))
-    true = float(subprocess.run(["date", "+%s"], env={}, capture_output=True, check=True).stdout)
-    print("offset", time.time() - true, "slept", time.monotonic() - begun, flush=True)
-    return 0
+CHILDREN = "tests.system.failures.children"
 
 
 async def said(log: Path, words: str) -> None:
@@ -47,8 +21,8 @@ async def said(log: Path, words: str) -> None:
 
 
 async def test_a_child_is_a_process_with_arguments_environment_and_log(tmp_path: Path) -> None:
-    async with nursery([THIS]) as born:
-        child = await born.spawn(f"{THIS}:sleeper", ["a", "b"], log=tmp_path / "log", environment={"WORD": "hush"})
+    async with nursery([CHILDREN]) as born:
+        child = await born.spawn(f"{CHILDREN}:sleeper", ["a", "b"], log=tmp_path / "log", environment={"WORD": "hush"})
         await said(child.log, "awake ['a', 'b'] hush")
         assert child.lives and psutil.pid_exists(child.pid) and "WORD" not in os.environ
         assert await child.end(signal.SIGKILL) == -signal.SIGKILL
@@ -57,16 +31,16 @@ async def test_a_child_is_a_process_with_arguments_environment_and_log(tmp_path:
 
 
 async def test_exit_statuses_and_errors_are_told(tmp_path: Path) -> None:
-    async with nursery([THIS]) as born:
-        leaving = [await born.spawn(f"{THIS}:leaver", [str(status)], log=tmp_path / "l") for status in (0, 3)]
-        fallen = await born.spawn(f"{THIS}:stumbler", [], log=tmp_path / "s")
+    async with nursery([CHILDREN]) as born:
+        leaving = [await born.spawn(f"{CHILDREN}:leaver", [str(status)], log=tmp_path / "l") for status in (0, 3)]
+        fallen = await born.spawn(f"{CHILDREN}:stumbler", [], log=tmp_path / "s")
         assert [await child.end(signal.SIGCONT) for child in (*leaving, fallen)] == [0, 3, 70]
         assert "RuntimeError: stumbled" in fallen.log.read_text()
 
 
 async def test_no_child_outlives_the_nursery(tmp_path: Path) -> None:
-    async with nursery([THIS]) as born:
-        child = await born.spawn(f"{THIS}:sleeper", [], log=tmp_path / "log")
+    async with nursery([CHILDREN]) as born:
+        child = await born.spawn(f"{CHILDREN}:sleeper", [], log=tmp_path / "log")
         await said(child.log, "awake")
     async with asyncio.timeout(5):
         while psutil.pid_exists(child.pid):  # noqa: ASYNC110 - it is not ours to wait for
@@ -74,13 +48,13 @@ async def test_no_child_outlives_the_nursery(tmp_path: Path) -> None:
 
 
 async def test_each_child_may_have_a_false_clock_of_its_own(tmp_path: Path) -> None:
-    async with nursery([THIS], environment=false_clock_environment()) as born:
+    async with nursery([CHILDREN], environment=false_clock_environment()) as born:
         logs = [tmp_path / offset for offset in ("+420", "-600", "+0")]
         for log in logs:
             clock = log.with_suffix(".clock")
             clock.write_text(log.name)
             environment = {"FAKETIME_TIMESTAMP_FILE": str(clock)}
-            await born.spawn(f"{THIS}:clockwork", [], log=log, environment=environment)
+            await born.spawn(f"{CHILDREN}:clockwork", [], log=log, environment=environment)
         for log in logs:
             await said(log, "offset")
             offset, slept = (float(word) for word in log.read_text().split()[1::2])
