@@ -17,6 +17,7 @@ from tests.system.failures.excuses import Bounds
 from tests.system.failures.faults import Faults
 from tests.system.failures.history import History, as_json
 from tests.system.failures.inspection import holdings_of
+from tests.system.failures.listener import Listener
 from tests.system.failures.load import Habits, Load
 from tests.system.failures.members import answers, until
 from tests.system.failures.outcome import Outcome, outcome_of
@@ -40,6 +41,7 @@ class Run:
     cluster: Cluster
     load: Load
     faults: Faults
+    listener: Listener
     loading: asyncio.Task[None]
     bounds: Bounds
 
@@ -123,11 +125,14 @@ async def running(
     async with cluster(shape, redis_options=redis or {}, false_clocks=false_clocks) as made:
         load = Load(made.recorder, Random(seed), habits)
         loading = asyncio.create_task(load.run(), name="load")
-        run = Run(name, made, load, Faults(made), loading, bounds)
+        listener = Listener(made.recorder)
+        listening = asyncio.create_task(listener.run(), name="listener")
+        run = Run(name, made, load, Faults(made), listener, loading, bounds)
         try:
             await run._at_peace()
             yield run
         finally:
             loading.cancel()
-            await asyncio.wait((loading,))
+            listening.cancel()
+            await asyncio.wait((loading, listening))
             await load.close()

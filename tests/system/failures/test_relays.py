@@ -18,6 +18,8 @@ async def test_viewers_of_a_killed_relay_are_on_another_within_seconds() -> None
             await run.flowing()
         outcome = await run.judged()
         assert outcome.rerouted_s
+        moved = {flow.session for flow in run.load.flows() if not flow.left}
+        assert moved <= run.listener.sessions("route")
 
 
 async def test_a_relay_that_is_back_at_once_takes_its_routes_up_again() -> None:
