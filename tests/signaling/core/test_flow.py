@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from aioice import stun
 
 from signaling.core.flow import AMPLIFICATION, FlowLimits, FlowTable
 from signaling.core.media_path import IceCredentials, Side
+from signaling.core.snapshots import FlowTableSnapshot
 from signaling.core.verdict import Drop, Kept, ToBackend, ToClient
 from signaling.metrics import MediaDrop
 from tests.signaling.stun_messages import BACKEND, CLIENT, DTLS, SRTP, indication, request, response
+from tests.signaling.told import told
 
 HOME = ("192.0.2.1", 5000)
 AWAY = ("192.0.2.1", 5001)
@@ -400,3 +404,76 @@ def test_memory_of_transactions_and_checks_is_bounded() -> None:
         assert flows.from_backend(0, check, 0) == ToClient(HOME)
     assert flows.from_client(HOME, response(checks[0], CLIENT.pwd), 0) == Drop(MediaDrop.UNKNOWN_TRANSACTION)
     assert admitted(flows.from_client(HOME, response(checks[2], CLIENT.pwd), 0)).confirmed
+
+
+def handed_over(flows: FlowTable, now: float, then: float, *, opaque: bool = False) -> FlowTable:
+    successor = FlowTable(FlowLimits(), opaque=opaque)
+    successor.restore(told(FlowTableSnapshot, flows.snapshot(now)), then)
+    return successor
+
+
+def test_a_flow_goes_on_in_another_process_whatever_its_clock_says() -> None:
+    flows = table()
+    flow = confirm(flows, now=100)
+    flows = handed_over(flows, 110, 5)
+    assert admitted(flows.from_client(HOME, SRTP, 6)) == ToBackend(flow, "v1", confirmed=True)
+    assert flows.heard_at("v1") == 6
+    assert flows.sweep(6 + FlowLimits().idle_s) == ()
+    assert flows.sweep(7 + FlowLimits().idle_s) == (flow,)
+
+
+def test_silence_counts_on_in_another_process() -> None:
+    flows = table()
+    flow = confirm(flows, now=100)
+    flows = handed_over(flows, 100 + FlowLimits().idle_s - 1, 5)
+    assert flows.sweep(6) == ()
+    assert flows.sweep(6.5) == (flow,)
+
+
+def test_a_check_that_passed_may_be_answered_in_another_process() -> None:
+    flows = table()
+    flows.from_client(HOME, request(), 0)
+    check = request(to=CLIENT, by=BACKEND)
+    flows.from_backend(0, check, 0)
+    flows = handed_over(flows, 0, 0)
+    assert flows.from_client(HOME, response(check, "guessed"), 0) == Drop(MediaDrop.BAD_INTEGRITY)
+    assert admitted(flows.from_client(HOME, response(check, CLIENT.pwd), 0)).confirmed
+
+
+def test_a_request_that_was_used_is_refused_from_elsewhere_in_another_process() -> None:
+    flows, asked = table(), [request() for _ in range(3)]
+    for one in asked:
+        flows.from_client(HOME, one, 0)
+    flows.from_client(AWAY, last := request(), 0)
+    flows = handed_over(flows, 0, 0)
+    for one in [*asked, last]:
+        assert flows.from_client(THIEF, one, 0) == Drop(MediaDrop.REPLAYED)
+
+
+def test_a_kept_check_reaches_the_client_that_comes_in_another_process() -> None:
+    flows, check = table(), request(to=CLIENT, by=BACKEND)
+    assert flows.keep("v1", check, 50) == Kept()
+    assert admitted(handed_over(flows, 52, 7).from_client(HOME, request(), 7.5)).kept == check
+    assert admitted(handed_over(flows, 52, 7).from_client(HOME, request(), 9)).kept is None, "too old by then"
+
+
+def test_flows_that_begin_in_another_process_are_not_taken_for_old_ones() -> None:
+    flows = table()
+    old = confirm(flows)
+    flows = handed_over(flows, 0, 0)
+    assert admitted(flows.from_client(AWAY, request(), 0)).flow > old
+
+
+def test_credentials_that_no_message_can_name_are_not_told_on() -> None:
+    flows = table()
+    flows.learn("v1", Side.CLIENT, IceCredentials("half\ud800", "password"))
+    assert told(FlowTableSnapshot, flows.snapshot(0)).viewers[0].client == (CLIENT,)
+    assert admitted(flows.from_client(HOME, request(), 0))
+
+
+@pytest.mark.parametrize("wrong", [{"viewers": ()}, {"next_id": 0}])
+def test_a_table_that_contradicts_itself_is_not_taken(wrong: dict[str, object]) -> None:
+    flows = table()
+    confirm(flows)
+    with pytest.raises(ValueError, match="flow 0"):
+        FlowTable(FlowLimits()).restore(replace(flows.snapshot(0), **wrong), 0)  # type: ignore[arg-type]

@@ -11,8 +11,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from signaling.core.address import Sockaddr
 from signaling.core.flow import AMPLIFICATION, FlowLimits, FlowTable
 from signaling.core.media_path import IceCredentials, Side
+from signaling.core.snapshots import FlowTableSnapshot
 from signaling.core.verdict import ToBackend, ToClient
 from tests.signaling.stun_messages import DTLS, SRTP, indication, request, response
+from tests.signaling.told import told
 
 VIEWERS = ("v1", "v2")
 CLIENTS = {viewer: IceCredentials(f"cl{viewer}", f"client-password-of-{viewer}") for viewer in VIEWERS}
@@ -179,6 +181,15 @@ class FlowsHoldTheirPromises(RuleBasedStateMachine):
         self.table.learn(viewer, Side.CLIENT, CLIENTS[viewer])
         backend = BACKENDS[viewer]
         self.table.learn(viewer, Side.BACKEND, IceCredentials(backend.ufrag, backend.pwd, self.lite))
+
+    @rule(clock=st.sampled_from([-1000.0, 0.0, 77.5]))
+    def another_process_goes_on_by_a_clock_of_its_own(self, clock: float) -> None:
+        snapshot = told(FlowTableSnapshot, self.table.snapshot(self.now))
+        self.now += clock
+        for seen in self.flows.values():
+            seen.heard_at += clock
+        self.table = FlowTable(LIMITS)
+        self.table.restore(snapshot, self.now)
 
     @invariant()
     def table_is_bounded(self) -> None:

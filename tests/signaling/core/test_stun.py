@@ -74,3 +74,9 @@ def test_changed_byte_is_never_authentic(index: int, difference: int) -> None:
     changed[index] ^= difference
     message = parse_binding(bytes(changed))
     assert message is None or not message.authentic("VOkJxbRl1RmTxUk/WvJxBt")
+
+
+def test_a_password_that_is_no_text_authenticates_nothing() -> None:
+    message = parse_binding(request())
+    assert message is not None
+    assert not message.authentic("half\ud800")

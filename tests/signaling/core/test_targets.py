@@ -57,3 +57,20 @@ def test_targets_are_bounded_distinct_and_the_newest(learned: list[tuple[int, st
     if learned:
         port, ufrag = learned[-1]
         assert targets.asked_for(ufrag)[-1] == TransportAddress("127.0.0.2", port)
+
+
+@given(st.lists(st.tuples(st.sampled_from([A, B, C]), st.sampled_from(["aaaa", "bbbb", None])), max_size=8))
+def test_another_that_is_told_the_same_asks_the_same(named: list[tuple[TransportAddress, str | None]]) -> None:
+    targets, successor = BackendTargets(FALLBACK, limit=4), BackendTargets(FALLBACK, limit=4)
+    for address, ufrag in named:
+        targets.learn(address, ufrag)
+    for address, ufrag in targets.known:
+        successor.learn(address, ufrag)
+    assert successor.known == targets.known
+    assert all(successor.asked_for(ufrag) == targets.asked_for(ufrag) for ufrag in ("aaaa", "bbbb", "cccc", None))
+
+
+def test_a_ufrag_that_no_message_can_name_is_not_told_on() -> None:
+    targets = BackendTargets(FALLBACK)
+    targets.learn(A, "half\ud800")
+    assert targets.known == ()
