@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 # In this order: from what users feel to what it is made of.
-BENCHES = ("photon", "streams", "drag", "quality", "loads", "api", "sessions", "signaling", "relay")
+BENCHES = ("photon", "streams", "drag", "quality", "loads", "memory", "api", "sessions", "signaling", "relay")
 
 
 def main() -> int:
