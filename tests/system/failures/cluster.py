@@ -21,7 +21,7 @@ from tests.system.failures.recorder import Recorder
 from tests.system.failures.schedule import Cast
 from tests.system.failures.way import way
 
-NODE_TOKEN = "light-nodes"
+NODE_TOKEN = "light nodes share a token".replace(" ", "-")
 ADMISSION_SECRET = "the brokers of one deployment share this secret"
 CATALOG = Path(__file__).with_name("catalog.toml")
 _HTTP_PORT = 8080
@@ -72,7 +72,7 @@ class Cluster:
     def logs(self) -> str:
         """What all of them said, for people."""
         members = (*self.brokers.values(), *self.relays.values(), *self.nodes.values())
-        return "\n".join(f"== {member.name}\n{member.log.read_text()}" for member in members if member.log.exists())
+        return "\n".join(f"== {member.name}\n{member.said()}" for member in members)
 
 
 @asynccontextmanager
@@ -105,6 +105,9 @@ async def _populate(made: Cluster, shape: Shape, opened: AsyncExitStack) -> None
     }
     relay_hosts = {f"r{number}": made.addresses.relay(number) for number in range(shape.relays)}
     made.recorder = Recorder(made.http, broker_urls, {host: name for name, host in relay_hosts.items()})
+    secret = made.folder / "secret"
+    secret.write_text(ADMISSION_SECRET)
+    secret.chmod(0o600)
     for name, url in broker_urls.items():
         own = await opened.enter_async_context(way(target))
         made.brokers[name] = Member(
@@ -112,7 +115,7 @@ async def _populate(made: Cluster, shape: Shape, opened: AsyncExitStack) -> None
             nursery=made.nursery,
             target="broker.cli:main",
             arguments=("broker",),
-            environment=_broker_environment(url, own.port),
+            environment=_broker_environment(url, own.port, secret),
             folder=made.folder,
             health=f"{url}/healthz",
             way=own,
@@ -145,13 +148,13 @@ async def _populate(made: Cluster, shape: Shape, opened: AsyncExitStack) -> None
         )
 
 
-def _broker_environment(url: str, redis_port: int) -> dict[str, str]:
+def _broker_environment(url: str, redis_port: int, secret: Path) -> dict[str, str]:
     digest = hashlib.sha256(NODE_TOKEN.encode()).hexdigest()
     return {
         "PIXELFERRY_REDIS__URL": f"redis://127.0.0.1:{redis_port}/0",
         "PIXELFERRY_LISTEN": url.removeprefix("http://"),
         "PIXELFERRY_CATALOG": str(CATALOG),
-        "PIXELFERRY_ADMISSION__SECRET": ADMISSION_SECRET,
+        "PIXELFERRY_ADMISSION__SECRET_FILE": str(secret),
         "PIXELFERRY_NODES__TOKENS": json.dumps({"nodes": {"sha256": digest, "nodes": ["n*", "s*"]}}),
         "PIXELFERRY_NODES__NETWORKS": "127.0.0.0/8",
         "PIXELFERRY_NODES__ALLOW_LOOPBACK": "true",
@@ -169,6 +172,7 @@ def _relay_environment(name: str, host: str, redis_port: int) -> dict[str, str]:
         "PIXELFERRY_RELAY__ID": name,
         "PIXELFERRY_RELAY__HOST": host,
         "PIXELFERRY_RELAY__PORTS": RELAY_PORTS,
+        "PIXELFERRY_LISTEN": f"{host}:{_HTTP_PORT}",
     }
 
 

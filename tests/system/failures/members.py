@@ -38,7 +38,7 @@ class Member:
 
     @property
     def log(self) -> Path:
-        """What all its runs said."""
+        """Where that is written."""
         return self.folder / f"{self.name}.log"
 
     @property
@@ -64,11 +64,18 @@ class Member:
 
     async def up(self, http: aiohttp.ClientSession, *, within_s: float = START_WITHIN_S) -> None:
         """Wait until it answers; one that ended meanwhile is started again, as what supervises processes does."""
-        async with asyncio.timeout(within_s):
-            while not await answers(http, self.health):
-                if not self.lives:
-                    await self.start()
-                await asyncio.sleep(_ASK_EVERY_S)
+        try:
+            async with asyncio.timeout(within_s):
+                while not await answers(http, self.health):
+                    if not self.lives:
+                        await self.start()
+                    await asyncio.sleep(_ASK_EVERY_S)
+        except TimeoutError:
+            raise AssertionError(f"{self.name} is not up:\n{self.said()[-3000:]}") from None
+
+    def said(self) -> str:
+        """What all its runs said."""
+        return self.log.read_text() if self.log.exists() else ""
 
     async def kill(self) -> None:
         """kill -9."""

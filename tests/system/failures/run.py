@@ -69,13 +69,8 @@ class Run:
 
     async def _at_peace(self) -> None:
         """Until every broker may take new work and every resident sees echoes."""
-
-        async def ready() -> bool:
-            urls = [f"{self.cluster.url(name)}/readyz" for name in self.cluster.brokers]
-            return all([await answers(self.cluster.http, url, status=200) for url in urls])
-
         try:
-            await until(ready, within_s=_SETTLED_WITHIN_S, what="readiness of every broker")
+            await _ready(self.cluster)
             await self.flowing()
         except AssertionError as error:
             history = await self._history()
@@ -104,6 +99,16 @@ class Run:
         return "\n".join(lines)
 
 
+async def _ready(cluster: Cluster) -> None:
+    """Wait until every broker may take new work."""
+
+    async def all_are() -> bool:
+        urls = [f"{cluster.url(name)}/readyz" for name in cluster.brokers]
+        return all([await answers(cluster.http, url, status=200) for url in urls])
+
+    await until(all_are, within_s=_SETTLED_WITHIN_S, what="readiness of every broker")
+
+
 def _report(outcome: Outcome) -> None:
     if path := os.environ.get(REPORT):
         with Path(path).open("a") as report:
@@ -123,6 +128,7 @@ async def running(
 ) -> AsyncIterator[Run]:
     """A cluster with its load, whose residents see echoes. `redis` are options of redis-server."""
     async with cluster(shape, redis_options=redis or {}, false_clocks=false_clocks) as made:
+        await _ready(made)
         load = Load(made.recorder, Random(seed), habits)
         loading = asyncio.create_task(load.run(), name="load")
         listener = Listener(made.recorder)
