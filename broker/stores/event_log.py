@@ -19,7 +19,7 @@ class EventLog:
 
     def __init__(self, first_id: int, *, kept: int = KEPT_EVENTS, buffered: int = _BUFFERED) -> None:
         self._events: deque[Event] = deque(maxlen=kept)
-        self._last_id = first_id - 1
+        self._last_id = self._complete_after = first_id - 1
         self._buffered = buffered
         self._followers: dict[str | None, set[_Follower]] = {}
 
@@ -31,17 +31,27 @@ class EventLog:
     def append(self, drafts: Iterable[EventDraft]) -> None:
         """Number and keep these, and wake who follows them."""
         for draft in drafts:
-            self._last_id += 1
-            event = Event(self._last_id, draft)
-            self._events.append(event)
-            for followed in (draft.session_id, None):
-                for follower in self._followers.get(followed, ()):
-                    follower.give(event, self._buffered)
+            self.keep(Event(self._last_id + 1, draft))
+
+    def keep(self, event: Event) -> None:
+        """Keep an event that has a number already, and wake who follows it. One that is kept already is passed over."""
+        if event.id <= self._last_id:
+            return
+        self._last_id = event.id
+        if len(self._events) == self._events.maxlen:
+            self._complete_after = self._events[0].id
+        self._events.append(event)
+        for followed in (event.draft.session_id, None):
+            for follower in self._followers.get(followed, ()):
+                follower.give(event, self._buffered)
+
+    def begin_after(self, last_id: int) -> None:
+        """Begin with what comes after this number. Nothing may have been kept or followed."""
+        self._last_id = self._complete_after = last_id
 
     async def follow(self, after: int, session_id: str | None) -> AsyncGenerator[tuple[Event, ...], None]:
         """As `Store.events` has it. Raises EventsTrimmed."""
-        kept_from = self._events[0].id if self._events else self._last_id + 1
-        if not kept_from - 1 <= after <= self._last_id:
+        if not self._complete_after <= after <= self._last_id:
             raise EventsTrimmed(f"the events after {after} are not all there any more")
         known = [event for event in self._events if event.id > after and session_id in (None, event.draft.session_id)]
         follower = _Follower()

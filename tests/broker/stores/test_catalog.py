@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 import pytest
@@ -11,6 +12,8 @@ from broker.core.catalog import ApplicationVersion
 from broker.core.catalog_edits import ApplicationEdit, CatalogEdits, Origin
 from broker.stores.base import WriteRace
 from broker.stores.catalog import CatalogStore, MemoryCatalogStore
+from broker.stores.redis_catalog import RedisCatalogStore
+from signaling.redis_link import RedisLink
 
 EDIT = ApplicationEdit(
     Origin.MADE, "Name", "Text", ("a", "b"), {"1.0.0": ApplicationVersion("1.0.0", "c", "1", "h", "2"), "2.0.0": None}
@@ -18,9 +21,14 @@ EDIT = ApplicationEdit(
 HIDDEN = ApplicationEdit(Origin.DELETED)
 
 
-@pytest.fixture(params=["memory"])
-def store(request: pytest.FixtureRequest) -> CatalogStore:
-    return {"memory": MemoryCatalogStore}[request.param]()
+@pytest.fixture(params=["memory", "redis"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[CatalogStore]:
+    if request.param == "memory":
+        yield MemoryCatalogStore()
+        return
+    link = RedisLink(request.getfixturevalue("redis_settings"))
+    yield RedisCatalogStore(link, look_every_s=0.05)
+    await link.close()
 
 
 async def test_nothing_is_edited_at_first(store: CatalogStore) -> None:

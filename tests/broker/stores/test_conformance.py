@@ -12,8 +12,8 @@ import pytest
 from broker.core.ledger import Claim
 from broker.core.session import READABLE_AFTER_END_S, EndReason, ended
 from broker.stores.base import PoolFull, Store, WriteRace
-from broker.stores.memory import MemoryStore
 from tests.broker.samples import SLOT, make_session, session_id, with_ports
+from tests.broker.stores.forms import FORMS, NewStore, stores
 
 
 class Clock:
@@ -29,9 +29,15 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory"])
-async def store(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Store]:
-    yield {"memory": MemoryStore}[request.param](clock)
+@pytest.fixture(params=FORMS)
+async def new_store(request: pytest.FixtureRequest) -> AsyncIterator[NewStore]:
+    async with stores(request.param, request) as new_store:
+        yield new_store
+
+
+@pytest.fixture
+async def store(new_store: NewStore, clock: Clock) -> Store:
+    return await new_store(clock=clock)
 
 
 async def next_change(changes: AsyncIterator[frozenset[str]]) -> frozenset[str]:
@@ -211,8 +217,10 @@ async def test_time_is_the_clocks(store: Store, clock: Clock) -> None:
     assert await store.now() == 1234.5
 
 
-async def test_of_those_that_ended_the_oldest_are_forgotten_first_where_they_are_many(clock: Clock) -> None:
-    store = MemoryStore(clock, kept_ended=2)
+async def test_of_those_that_ended_the_oldest_are_forgotten_first_where_they_are_many(
+    new_store: NewStore, clock: Clock
+) -> None:
+    store = await new_store(clock=clock, kept_ended=2)
     for number in range(4):
         session = await store.write(replace(make_session(), id=session_id(number), slot=None, idempotency=f"k{number}"))
         await store.write(ended(session, EndReason.DELETED, "", clock.now + number))
