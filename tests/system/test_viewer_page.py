@@ -9,6 +9,22 @@ from playwright.sync_api import expect
 from tests.system.browser import WHOLE, Chromium, Tab, detail, difference
 from tests.system.ferry import Backend, Ferry, eventually, running_ferry
 
+# The loudest sample of what the page's element was given, since it is listened to.
+LISTEN = """
+() => {
+  const context = new AudioContext();
+  const ear = context.createAnalyser();
+  context.createMediaStreamSource(document.querySelector("video").srcObject).connect(ear);
+  const heard = new Float32Array(ear.fftSize);
+  window.loudest = 0;
+  setInterval(() => {
+    ear.getFloatTimeDomainData(heard);
+    window.loudest = Math.max(window.loudest, ...heard.map(Math.abs));
+  }, 10);
+}
+"""
+LOUDNESS = "window.loudest"
+
 NAMES = {"test-pattern": "Test pattern", "usd-viewer": "USD viewer"}
 # Where the test pattern writes wheel and key: the one part of it that only input changes.
 INPUT_LINES = (0.07, 0.485, 0.57, 0.59)
@@ -148,6 +164,21 @@ def test_two_sessions_run_side_by_side_and_end_apart(ferry: Ferry, chromium: Chr
     assert ferry.listed() == [first_id]
     before = first.frames_decoded()
     eventually(lambda: first.frames_decoded() > before + 30, within_s=15, what="the other session's picture")
+
+
+def test_sound_is_heard_once_its_button_was_pressed(ferry: Ferry, chromium: Chromium) -> None:
+    tab, _ = start(chromium, ferry, "test-pattern")
+    button = tab.page.get_by_role("button", name="Sound")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert tab.page.evaluate("document.querySelector('video').muted")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    tab.page.evaluate(LISTEN)
+    eventually(lambda: float(tab.page.evaluate(LOUDNESS)) > 0.01, within_s=15, what="a beep")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert tab.page.evaluate("document.querySelector('video').muted")
+    tab.page.get_by_role("button", name="End").click()
 
 
 def test_reload_finds_the_same_session_again(ferry: Ferry, chromium: Chromium) -> None:
