@@ -27,14 +27,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from streamer.__main__ import main as streamer
 
             return streamer(given[1:])
-        return _run(_parser().parse_args(given))
+        return _run(_parser().parse_args(given), given)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
     if options.command == "up":
         return _up(options)
+    if options.command == "relay":
+        from broker import relay_command
+
+        return relay_command.run(options, given)
     if options.command == "key":
         from broker import key_command
 
@@ -78,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     _add_up(commands.add_parser("up", help="broker, relay and page on this machine, until Ctrl-C", allow_abbrev=False))
     commands.add_parser("broker", help="the broker alone (needs a shared store: not in this release)")
-    commands.add_parser("relay", help="a relay alone (needs a shared store: not in this release)")
+    _add_relay(commands)
     _add_key(commands)
     commands.add_parser("streamer", help="a streaming backend: test-pattern or usd-viewer", add_help=False)
     client.add_commands(commands)
@@ -107,6 +111,12 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="listen where other machines reach it, though whoever does may start and end every session",
     )
+
+
+def _add_relay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from broker.relay_options import add_options
+
+    add_options(commands.add_parser("relay", help="a relay alone, on a route table in Redis", allow_abbrev=False))
 
 
 def _add_key(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

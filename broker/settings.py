@@ -253,7 +253,7 @@ class BrokerSettings(BaseSettings):
         return (init_settings,)
 
 
-Settings = TypeVar("Settings", bound=BrokerSettings)
+Settings = TypeVar("Settings", bound=BaseSettings)
 
 
 def load(model: type[Settings], options: Mapping[str, object], config: Path | None) -> Settings:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from signaling.metrics import RelayCounters
+from signaling.metrics import RelayCounters, RelayState
 
 _TELLS = {
     "media_packets": "Datagrams of media passed on, by direction.",
@@ -31,3 +31,25 @@ class RelayCollector(Collector):
             for value, count in counter:
                 family.add_metric([value.value], count)
             yield family
+
+
+class RelayStateCollector(Collector):
+    """Shows how one relay stands when it is asked."""
+
+    def __init__(self, state: Callable[[], RelayState]) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        state = self._state()
+        routes = GaugeMetricFamily(
+            "pixelferry_relay_routes", "Routes wanted of this relay, by how they stand.", labels=["state"]
+        )
+        routes.add_metric(["active"], state.sessions)
+        routes.add_metric(["failed"], state.failed)
+        yield routes
+        for name, tells, value in (
+            ("capacity", "Sessions that this relay may carry.", state.capacity),
+            ("draining", "1 while this relay takes no new sessions.", state.draining),
+            ("table_away", "1 while the route table does not answer this relay.", state.table_is_away),
+        ):
+            yield GaugeMetricFamily(f"pixelferry_relay_{name}", tells, value=float(value))

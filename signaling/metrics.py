@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -118,3 +119,14 @@ class RelayCounters:
         """Go on from another process' counts."""
         for name, counter in vars(self).items():
             counter.add_all(told.get(name, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class RelayState:
+    """How one relay stands. `sessions` have their ports bound, of `failed` ones the ports could not be."""
+
+    sessions: int
+    failed: int
+    capacity: int
+    draining: bool
+    table_is_away: bool

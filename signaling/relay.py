@@ -20,7 +20,7 @@ from signaling.forwarder import Forwarder
 from signaling.handover_sockets import Inherited, Packing
 from signaling.handover_state import RelaySnapshot
 from signaling.load import LoadMeter
-from signaling.metrics import RelayCounters
+from signaling.metrics import RelayCounters, RelayState
 from signaling.routes import RelayInfo, RelayLoad, Route, RouteError, RouteReport, RouteState
 from signaling.settings import RelaySettings
 from signaling.sockets import SocketFactory
@@ -95,7 +95,15 @@ class Relay:
     def causes(self) -> list[str]:
         """Why it should be given no new sessions now; nothing where it may."""
         causes = ["draining"] if self._draining else []
-        return [*causes, "the route table does not answer"] if self._telling.away else causes
+        trouble = self._telling.trouble
+        return causes if trouble is None else [*causes, f"the route table does not answer: {trouble}"]
+
+    @property
+    def state(self) -> RelayState:
+        """How it stands, for those who look after it."""
+        bound = len(self._forwarders())
+        failed = len(self._served) - bound
+        return RelayState(bound, failed, self._settings.capacity, self._draining, self._telling.trouble is not None)
 
     def drain(self) -> None:
         """Take no new sessions from now on; what is served is served on. Idempotent."""
@@ -301,9 +309,8 @@ class Relay:
                     await self._report(served)
                 except Exception:  # of one route: the others go on
                     logger.exception("a route could not be tended", extra={"route": served.route.session_id})
-            bound = sum(served.forwarder is not None for served in self._served.values())
             now, datagrams = asyncio.get_running_loop().time(), self.counters.media_packets.total()
-            self._load = self._meter.measure(now, sessions=bound, datagrams=datagrams)
+            self._load = self._meter.measure(now, sessions=self.state.sessions, datagrams=datagrams)
             await asyncio.sleep(_TICK_S)
 
     async def _announce(self) -> None:

@@ -12,11 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 class Telling:
-    """`away`: the table did not answer the last time. `ended`: nothing is said any more."""
+    """`trouble`: why the table did not answer the last time. `ended`: nothing is said any more."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self.away = False
+        self.trouble: str | None = None
         self.ended = False
 
     async def tell(self, telling: Coroutine[None, None, None]) -> bool:
@@ -35,10 +35,10 @@ class Telling:
 
     def note(self, trouble: Exception | None) -> None:
         """Log the begin and the end of an outage of the table, once each."""
-        if (trouble is not None) == self.away:
+        was_away, self.trouble = self.trouble is not None, None if trouble is None else str(trouble) or "it is late"
+        if was_away == (trouble is not None):
             return
-        self.away = trouble is not None
         if trouble is not None:
-            logger.warning("the route table is away, routes are served on: %r", trouble)
+            logger.warning("the route table is away, routes are served on: %s", self.trouble)
         else:
             logger.info("the route table is back")

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from broker.cli import main
 from broker.identity.keys import digest_of
 from tests.system.ferry import Ferry, eventually, running_ferry
 
@@ -67,9 +68,27 @@ def test_without_a_command_it_says_how_it_is_used() -> None:
     assert done.returncode == 2 and "usage: pixelferry" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["broker", "relay"])
-def test_what_needs_a_shared_store_says_so(command: str) -> None:
-    assert_one_line(pixelferry(command), 2, "shared store", "pixelferry up")
+def test_what_needs_a_shared_store_says_so() -> None:
+    assert_one_line(pixelferry("broker"), 2, "shared store", "pixelferry up")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "redis.url: is missing: name the brokers' Redis by --redis"),
+        (("--redis", "http://x"), "--redis: must begin with redis://"),
+        (("--redis", "redis://x", "--ports", "31000"), "--ports: must be two ports such as 31000-31999"),
+        (("--redis", "redis://x", "--workers", "9", "--ports", "31000-31015"), "too few for 9 workers: each needs two"),
+        (("--redis", "redis://x", "--host", "192.0.2.1"), "192.0.2.1 is no address of this machine"),
+        (("--redis", "redis://x", "--worker", "2/1"), "--worker: is for the command's own use"),
+        (("--redis", "redis://x", "--zone", "z" * 64), "--zone: "),
+    ],
+)
+def test_a_relay_that_is_set_up_wrongly_says_so(
+    arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("relay", *arguments)) == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_a_command_imports_only_what_it_runs() -> None:

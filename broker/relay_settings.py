@@ -1,0 +1,62 @@
+"""Settings of `pixelferry relay`: those of the relay, of its way to Redis, and of the process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from broker.listening import ListenAddress
+from broker.settings import NESTING, PREFIX, LogFormat, LogLevel
+from signaling.redis_settings import RedisSettings
+from signaling.settings import RelaySettings
+
+
+def _address(value: object) -> object:
+    return value if value is None or isinstance(value, ListenAddress) else ListenAddress.parse(str(value))
+
+
+class RelayProcessSettings(BaseSettings):
+    """One relay, or several on the cores of one machine."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=NESTING,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        validate_default=False,
+    )
+
+    relay: RelaySettings = Field(default_factory=RelaySettings)
+    """The relay, as signaling/settings.py has it."""
+
+    redis: RedisSettings
+    """Where the route table is, as signaling/redis_settings.py has it; brokers have the same."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """So many processes, one a core: ports and capacity are split between them, they are called `<id>-1` and so on."""
+
+    listen: Annotated[ListenAddress, NoDecode, BeforeValidator(_address)] | None = None
+    """Where health and metrics are: `host:port`; of several workers the second has the next port, and so on. Whoever
+    reaches it may read them. Default: nowhere."""
+
+    log_format: LogFormat = LogFormat.TEXT
+    """Log lines for people, or as JSON."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """The least that is logged."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """As the broker's: `broker.settings.load` merges the sources."""
+        return (init_settings,)
