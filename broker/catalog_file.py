@@ -22,6 +22,7 @@ from broker.core.catalog import (
     Profile,
     is_semver,
 )
+from broker.node_file import Labels, Zone
 from signaling.routes import Admission, SignalingKind
 
 SHIPPED = Path(__file__).with_name("catalog.toml")
@@ -120,16 +121,18 @@ class _Profile(_Table):
     name: str = ""
     description: str = ""
     applications: Annotated[list[_Pattern], Field(min_length=1)]
-    provider: Literal["process"] = "process"
-    command: Annotated[list[Annotated[Text, Field(min_length=1)]], Field(min_length=1)]
+    provider: Literal["process", "static"] = "process"
+    command: Annotated[list[Annotated[Text, Field(min_length=1)]], Field(min_length=1)] | None = None
     environment: dict[Annotated[str, AfterValidator(_variable)], Text] = {}
     arguments: dict[Id, Annotated[str, AfterValidator(_pattern)]] = {}
     protocol: Literal["pixelferry", "plain"] = "pixelferry"
     signaling: Literal["readable", "opaque"] = "readable"
     admission: Literal["token", "session-id", "address"] | None = None
-    slots: Annotated[int, Field(ge=1, le=10_000)] = 1
+    slots: Annotated[int, Field(ge=1, le=10_000)] | None = None
     queue: Annotated[int, Field(ge=0, le=100_000)] = 100
     ready_url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    labels: Labels = {}
+    zones: list[Zone] = []
     clocks: _Clocks = _Clocks()
 
 
@@ -145,6 +148,9 @@ def load_catalog(path: Path = SHIPPED, *, admission: Admission = Admission.SESSI
     except ValidationError as error:
         loc, reason = first_problem(error, _File)
         raise ConfigurationError(str(path), dotted([part for part in loc if part != "[key]"]), reason) from error
+    muddled = next((end for key, table in file.profiles.items() for end in _misplaced(key, table)), None)
+    if muddled is not None:
+        raise ConfigurationError(str(path), *muddled)
     catalog = Catalog(
         {key: _application(key, table) for key, table in file.applications.items()},
         {key: _profile(key, table, admission) for key, table in file.profiles.items()},
@@ -172,17 +178,36 @@ def _profile(key: str, table: _Profile, admission: Admission) -> Profile:
         description=table.description,
         applications=tuple(ApplicationPattern(item.id, tuple(item.versions)) for item in table.applications),
         provider=table.provider,
-        command=tuple(table.command),
+        command=tuple(table.command or ()),
         environment=table.environment,
         arguments=table.arguments,
         protocol=table.protocol,
         signaling=SignalingKind(table.signaling),
         admission=admission if table.admission is None else Admission(table.admission),
         clocks=Clocks(**table.clocks.model_dump()),
-        slots=table.slots,
+        slots=table.slots or 1,
         queue=table.queue,
         ready_url=table.ready_url,
+        labels=table.labels,
+        zones=tuple(table.zones),
     )
+
+
+def _misplaced(key: str, table: _Profile) -> Iterator[tuple[str, str]]:
+    """What the profile's provider lacks or cannot heed, as (key, reason)."""
+    if table.provider == "process":
+        if table.command is None:
+            yield f"profiles.{key}.command", "is missing: add it"
+        for name in ("labels", "zones"):
+            if getattr(table, name):
+                yield f"profiles.{key}.{name}", "is for backends on nodes: set provider = 'static', or leave it out"
+        return
+    for name in ("command", "environment", "slots", "ready_url"):
+        if getattr(table, name):
+            yield f"profiles.{key}.{name}", "means nothing on nodes, which start their backends: leave it out"
+    if table.protocol == "plain":
+        reason = "must be 'pixelferry' on nodes: a backend of another kind cannot be given a session, nor taken one"
+        yield f"profiles.{key}.protocol", reason
 
 
 def _loose_defaults(catalog: Catalog) -> Iterator[tuple[str, str]]:

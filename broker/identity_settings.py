@@ -65,6 +65,7 @@ def _key_name(value: str) -> str:
     return value
 
 
+Digest = Annotated[str, AfterValidator(_digest)]
 Claim = Annotated[str, AfterValidator(_claim)]
 Texts = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=255)], ...], NoDecode, BeforeValidator(listed)]
 KeyName = Annotated[str, AfterValidator(_key_name)]
@@ -148,7 +149,7 @@ class JwtSettings(_Roles):
 class KeySettings(_Section):
     """One static API key, as `pixelferry key new` prints it."""
 
-    sha256: Annotated[str, AfterValidator(_digest)]
+    sha256: Digest
     """The key's digest."""
 
     role: Literal["user", "admin"] = "user"

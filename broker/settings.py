@@ -23,6 +23,7 @@ from broker.configuration import ConfigurationError, dotted, first_problem, flat
 from broker.identity_settings import AdmissionSettings, IdentitySettings
 from broker.listening import ListenAddress
 from broker.nimble_settings import NimbleSettings
+from broker.node_settings import NodeSettings
 from signaling.routes import PortRange
 
 PREFIX = "PIXELFERRY_"
@@ -154,6 +155,9 @@ class BrokerSettings(BaseSettings):
 
     nimble: NimbleSettings = Field(default_factory=NimbleSettings)
     """The Nimble-compatible API."""
+
+    nodes: NodeSettings = Field(default_factory=NodeSettings)
+    """Machines whose streaming backends were started by themselves."""
 
     public_url: Annotated[str, AfterValidator(_page_address)] | None = None
     """Where people reach the page, such as https://ferry.example.com or, behind a proxy's prefix,

@@ -114,7 +114,18 @@ def test_the_catalog_that_ships_has_both_applications(application: str) -> None:
         ('command = ["run"]', "command = []", "profiles.default.command", "at least 1"),
         ('command = ["run"]', 'command = [""]', "profiles.default.command.0", "at least 1"),
         ('command = ["run"]', 'command = ["a\\u0000"]', "profiles.default.command.0", "NUL"),
-        ('command = ["run"]', 'comand = ["run"]', "profiles.default.command", ""),
+        ('command = ["run"]', 'comand = ["run"]', "profiles.default.comand", "did you mean 'command'"),
+        ('command = ["run"]', "", "profiles.default.command", "is missing: add it"),
+        ("[profiles.default]", '[profiles.default]\nzones = ["hall-1"]', "profiles.default.zones", "'static'"),
+        ("[profiles.default]", '[profiles.default]\nlabels = {gpu = "a"}', "profiles.default.labels", "'static'"),
+        ("[profiles.default]", '[profiles.default]\nprovider = "static"', "profiles.default.command", "leave it out"),
+        (
+            'command = ["run"]',
+            'provider = "static"\nprotocol = "plain"',
+            "profiles.default.protocol",
+            "cannot be given a session",
+        ),
+        ("[profiles.default]", '[profiles.default]\nlabels = {"a b" = "c"}', "profiles.default.labels.a b", "pattern"),
         ("[profiles.default]", "[profiles.default]\nslot = 1", "profiles.default.slot", "did you mean 'slots'"),
         ("[profiles.default]", "[profiles.default]\nslots = 0", "profiles.default.slots", "greater than or equal to 1"),
         ("[profiles.default]", '[profiles.default]\nslots = "2"', "profiles.default.slots", "whole number"),
@@ -235,3 +246,20 @@ def test_a_profile_that_names_no_admission_gets_the_usual_one(file: Path) -> Non
         assert load_catalog(file, admission=admission).profiles["default"].admission is admission
     file.write_text(LEAST.replace("[profiles.default]", '[profiles.default]\nadmission = "session-id"', 1))
     assert load_catalog(file, admission=Admission.TOKEN).profiles["default"].admission is Admission.SESSION_ID
+
+
+def test_a_profile_of_nodes_says_which(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.toml"
+    path.write_text(
+        """
+        [applications.a.versions."1.0.0"]
+        [profiles.default]
+        applications = [{}]
+        provider = "static"
+        labels = { gpu = "l40s", "example.com/rack" = "7" }
+        zones = ["hall-1"]
+        """
+    )
+    profile = load_catalog(path).profiles["default"]
+    assert profile.on_nodes
+    assert (profile.labels, profile.zones) == ({"gpu": "l40s", "example.com/rack": "7"}, ("hall-1",))
