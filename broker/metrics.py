@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from broker.core.catalog import Catalog
 from broker.core.events import waited_in_queue_s
 from broker.core.session import EndReason, Phase, Session, State
+from broker.stores.faults import Fault
 from signaling.routes import RelayInfo
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -110,12 +111,20 @@ class Metrics:
             ["cause"],
             registry=registry,
         )
+        self._faults = Counter(
+            "pixelferry_store_faults_total",
+            "Faults found in the shared store's data, by kind.",
+            ["kind"],
+            registry=registry,
+        )
         self._profiles: set[str] = set()
         self._known: dict[tuple[str, str], _Answered] = {}
         for reason in EndReason:
             self._ended.labels(reason.value)
         for trouble in Trouble:
             self._troubles.labels(trouble.value)
+        for fault in Fault:
+            self._faults.labels(fault.value)
         ProcessCollector(registry=registry)
         for collector in collectors:
             registry.register(collector)
@@ -150,6 +159,10 @@ class Metrics:
     def did_not_converge(self, trouble: Trouble) -> None:
         """Count a session that is tried again."""
         self._troubles.labels(trouble.value).inc()
+
+    def store_is_faulty(self, fault: Fault, count: int) -> None:
+        """Count faults that were found in the store's data."""
+        self._faults.labels(fault.value).inc(count)
 
     def shown(
         self, sessions: Iterable[Session], catalog: Catalog, relays: Mapping[str, RelayInfo], event_streams: int

@@ -240,7 +240,10 @@ class _Wire:
         self.lost: RedisUnavailable | None = None
         self._connection = connection
         self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._unsent: list[bytes] = []
+        self._has_unsent = asyncio.Event()
         self._reading = asyncio.create_task(self._read(), name=f"answers to {name}")
+        self._writing = asyncio.create_task(self._write(), name=f"commands of {name}")
 
     async def ask(self, commands: Iterable[Sequence[Argument]]) -> list[Reply]:
         """Send, and wait for the answers. Raises RedisUnavailable, _Moved."""
@@ -249,31 +252,32 @@ class _Wire:
         if len(self._waiting) >= _MOST_WAITING:
             raise RedisUnavailable(f"{_MOST_WAITING} calls wait for Redis already")
         loop = asyncio.get_running_loop()
-        packed: list[bytes] = []
         answers: list[asyncio.Future[Reply]] = []
         for command in commands:
-            packed += self._connection.pack_command(*command)
+            self._unsent += self._connection.pack_command(*command)
             answers.append(loop.create_future())
         self._waiting.extend(answers)
-        try:
-            # It writes before it waits for anything, so that the order of the futures is that of the commands.
-            await self._connection.send_packed_command(packed, check_health=False)
-        except (RedisError, OSError) as error:
-            self._end(_lost(error))
-        except BaseException:
-            # Half a command may be out: nothing can follow it.
-            for answer in answers:
-                answer.cancel()
-            self._end(RedisUnavailable("the connection to Redis was given up"))
-            raise
+        self._has_unsent.set()
         return await asyncio.gather(*answers) if len(answers) > 1 else [await answers[0]]
 
     async def close(self, error: RedisUnavailable) -> None:
         """Give up the connection; who waits is told. Idempotent."""
         self._end(error)
-        self._reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._reading
+        for task in (self._reading, self._writing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _write(self) -> None:
+        """Send what has come up since the last time as one piece: so Redis, too, reads many commands at once."""
+        try:
+            while True:
+                await self._has_unsent.wait()
+                self._has_unsent.clear()
+                unsent, self._unsent = self._unsent, []
+                await self._connection.send_packed_command(unsent, check_health=False)
+        except (RedisError, OSError) as error:
+            self._end(_lost(error))
 
     async def _read(self) -> None:
         try:

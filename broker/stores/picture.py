@@ -78,6 +78,11 @@ class Picture:
                 self._claims[key], self._claimed_at[key] = Claim(None, at), place
                 heappush(self._due_claims, (at, key))
 
+    def linger_besides(self, until: Mapping[str, float], now: float, place: int) -> None:
+        """Know that these linger, as far as they still do: what a session is known to hold was taken since."""
+        free = {key: at for key, at in until.items() if at > now and key not in self._claims}
+        self.linger(free, place)
+
     def remove(self, session_id: str) -> None:
         """Know the session no more, nor what it held."""
         session = self._sessions.pop(session_id, None)

@@ -82,7 +82,12 @@ class RedisStore:
         self._faulty = faulty
         self._view = View(kept_ended=kept_ended)
         self._epoch = EpochKey(link)
-        self._feed = Feed(link, self._view, self._clock, self._epoch, settings=feed or FeedSettings(), faulty=faulty)
+        self._feed = Feed(
+            *(link, self._view, self._clock, self._epoch),
+            now=clock or self._clock.now,
+            settings=feed or FeedSettings(),
+            faulty=faulty,
+        )
         self._scripts = Scripts()
         self._last_event_place = 0
 

@@ -56,6 +56,7 @@ class Feed:
         clock: RedisClock,
         epoch: EpochKey,
         *,
+        now: Callable[[], float],
         settings: FeedSettings,
         faulty: Faulty,
     ) -> None:
@@ -63,6 +64,7 @@ class Feed:
         self._base = link.key("")
         self._view = view
         self._clock = clock
+        self._now = now
         self._epoch = epoch
         self._settings = settings
         self._faulty = faulty
@@ -184,7 +186,8 @@ class Feed:
             found, [one for one in self._view.picture.sessions if one not in live and one not in ended], broken
         )
         lingering = await self._link.call("ZRANGE", self._base + "lingering", 0, -1, "WITHSCORES")
-        self._view.picture.linger({name_of(name): float(at) for name, at in pairs(lingering)}, self.place)
+        until = {name_of(name): float(at) for name, at in pairs(lingering)}
+        self._view.picture.linger_besides(until, self._now(), self.place)
         if not self._has_events:
             await self._read_events()
         self._is_loaded, self.trouble = True, ""

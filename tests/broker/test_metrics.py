@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from broker.core.catalog import Catalog
 from broker.core.session import EndReason, Phase, Session, State, ended
 from broker.metrics import Metrics, Trouble
+from broker.stores.faults import Fault
 from signaling.exposition import RelayCollector
 from signaling.metrics import Direction, RelayCounters
 from signaling.routes import RelayInfo
@@ -153,3 +154,10 @@ def test_two_brokers_in_one_process_count_apart() -> None:
     one, two = Metrics(version=""), Metrics(version="")
     one.session_written(None, make_session())
     assert read(two)("pixelferry_sessions_created_total") == 0
+
+
+def test_faults_of_the_store_are_counted_by_kind(metrics: Metrics) -> None:
+    metrics.store_is_faulty(Fault.CLAIM_MENDED, 3)
+    value = read(metrics)
+    assert value("pixelferry_store_faults_total", kind="claim_mended") == 3
+    assert value("pixelferry_store_faults_total", kind="lost") == 0

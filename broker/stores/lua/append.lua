@@ -11,6 +11,8 @@ local first = math.max(last_event + 1, time[1] * 1e6 + time[2])
 redis.call('HSET', base .. 'count', 'event', string.format('%.0f', first + event_count - 1))
 local stamp = redis.call('XADD', base .. 'changes', 'MAXLEN', '~', kept_changes, '*',
   'w', writer, 'n', number, 'e', events, 'f', string.format('%.0f', first))
-redis.call('PEXPIRE', base .. 'changes', changes_ttl_ms)
-redis.call('PEXPIRE', base .. 'count', changes_ttl_ms)
+if number % 64 == 1 then
+  redis.call('PEXPIRE', base .. 'changes', changes_ttl_ms)
+  redis.call('PEXPIRE', base .. 'count', changes_ttl_ms)
+end
 return {'ok', stamp}

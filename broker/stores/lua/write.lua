@@ -45,12 +45,18 @@ local claims_after, pools_after = string.match(header, '^([^\n]*)\n([^\n]*)$')
 local had, held = set_of(claims_before), set_of(claims_after)
 local counted, counts = set_of(pools_before), set_of(pools_after)
 
+local taken, taken_keys = {}, {}
 for claim in pairs(held) do
   if not had[claim] then
-    local owner = redis.call('GET', base .. 'claim:' .. claim)
+    taken[#taken + 1] = claim
+    taken_keys[#taken_keys + 1] = base .. 'claim:' .. claim
+  end
+end
+if #taken > 0 then
+  for at, owner in ipairs(redis.call('MGET', unpack(taken_keys))) do
     if owner then
       local lapses_at = string.match(owner, '^~(.+)$')
-      if not lapses_at or tonumber(lapses_at) > now then return {'taken', claim, owner} end
+      if not lapses_at or tonumber(lapses_at) > now then return {'taken', taken[at], owner} end
     end
   end
 end
@@ -76,8 +82,10 @@ if event_count > 0 then
   entry[at + 1], entry[at + 2], entry[at + 3], entry[at + 4] = 'e', events, 'f', string.format('%.0f', first)
 end
 stamp = redis.call('XADD', base .. 'changes', 'MAXLEN', '~', kept_changes, '*', unpack(entry))
-redis.call('PEXPIRE', base .. 'changes', changes_ttl_ms)
-redis.call('PEXPIRE', base .. 'count', changes_ttl_ms)
+if number % 64 == 1 then
+  redis.call('PEXPIRE', base .. 'changes', changes_ttl_ms)
+  redis.call('PEXPIRE', base .. 'count', changes_ttl_ms)
+end
 redis.call('SET', key, stamp .. '\n' .. header .. '\n' .. json)
 
 local lingers = pairs_of(linger)
@@ -95,12 +103,7 @@ for claim in pairs(had) do
     end
   end
 end
-for claim in pairs(held) do
-  if not had[claim] then
-    redis.call('SET', base .. 'claim:' .. claim, id)
-    redis.call('ZREM', base .. 'lingering', claim)
-  end
-end
+for at = 1, #taken_keys do redis.call('SET', taken_keys[at], id) end
 for pool in pairs(counted) do
   if not counts[pool] and redis.call('HINCRBY', base .. 'pools', pool, -1) <= 0 then
     redis.call('HDEL', base .. 'pools', pool)
