@@ -1,5 +1,5 @@
 # `make demo` runs everything on this machine; `make test` passes every test; the rest is for those who change the code.
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench simulate lock clean
 
 # Arguments for what is run, e.g. make demo ARGS="--listen 127.0.0.1:9000", make test ARGS="tests/broker -k ledger".
 ARGS ?=
@@ -24,6 +24,11 @@ check:
 bench:
 	@scripts/setup.sh test
 	.venv/bin/python -m bench $(ARGS)
+
+# Runs a fleet under simulated time and writes docs/simulation.md: minutes on one core.
+simulate:
+	@scripts/setup.sh test
+	.venv/bin/python -m simulation $(ARGS)
 
 # Writes the locks of Python packages anew, in the newest versions that pyproject.toml allows.
 lock:
