@@ -25,6 +25,7 @@ from broker.core.slot import Backend, BackendState, SlotRef
 from broker.listening import ListenAddress, listen
 from broker.providers.base import Activation, LaunchOrder
 from broker.settings import BrokerSettings
+from broker.state import state_in_process
 from broker.up import set_aside_what_stays
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
 from signaling.table import ChangeSignal, MemoryRouteTable
@@ -97,7 +98,7 @@ async def serve_broker(bound: socket.socket) -> None:
     table = ServedTable()
     await table.announce_all()
     settings = BrokerSettings(quota_total=None)
-    broker = Broker(settings, make_catalog(profile), table, provider=NoProvider())
+    broker = Broker(settings, make_catalog(profile), state_in_process(routes=table), own={"process": NoProvider()})
     set_aside_what_stays()
     await broker.run([bound], asyncio.Event(), started=lambda: print("ready", flush=True))
 

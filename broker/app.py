@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
 import web as web_client
 from broker.admission import AdmissionTokens
-from broker.api.access import Access, origins_for_relays, plain_name
+from broker.api.access import Access
 from broker.api.application_edits import ApplicationEditApi
 from broker.api.applications import MOUNTS, ApplicationApi
 from broker.api.auth import Audience, audiences_of
@@ -26,35 +25,42 @@ from broker.api.events import EventsApi
 from broker.api.extend import ExtendApi
 from broker.api.middleware import Gate
 from broker.api.nimble.api import NimbleApi
+from broker.api.nodes import NodesApi
 from broker.api.ops import OpsApi
 from broker.api.rate import RateLimit
 from broker.api.stream import StreamApi
 from broker.api.token import TokenApi
 from broker.api.web import WebFiles
+from broker.converging import Converging
 from broker.core.catalog import Catalog
-from broker.core.principal import ITSELF
 from broker.core.request import Quotas
-from broker.errors import NotFound, StoreUnavailable
+from broker.core.session import Session
+from broker.ending import end_sessions
+from broker.errors import StoreUnavailable
 from broker.events import Events
+from broker.fellows import Fellows
 from broker.identity.access_keys import access_keys
 from broker.identity.identity import Identity
 from broker.identity.networks import Networks
+from broker.identity.node_tokens import NodeAddresses, NodeTokens
 from broker.live_catalog import LiveCatalog
+from broker.node_file import read_nodes
+from broker.origins import own_names, page_origins, relay_origins
 from broker.providers.base import Provider
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
-from broker.reconciler import Reconciler
+from broker.providers.static import StaticProvider
 from broker.sessions import Sessions
 from broker.settings import BrokerSettings
-from broker.stores.base import Store
-from broker.stores.catalog import CatalogStore, MemoryCatalogStore
-from broker.stores.memory import MemoryStore
+from broker.state import State
 from broker.waiting_room import WaitingRoom
 from broker.watching import Neighbours, Watch
-from signaling.table import RouteTable
+from signaling.errors import TableUnavailable
 
 logger = logging.getLogger(__name__)
 
 _STORE_ANSWER_S = 2.0
+_WHOLE_WITHIN_S = 15.0
+_LOOK_S = 0.05
 _HTTP_STOP_S = 3.0
 _KEEPALIVE_S = 75.0
 _HEAD_S = 15.0
@@ -68,18 +74,18 @@ class Broker:
         self,
         settings: BrokerSettings,
         catalog: Catalog,
-        routes: RouteTable,
+        state: State,
         *,
-        store: Store | None = None,
-        provider: Provider | None = None,
-        catalog_store: CatalogStore | None = None,
+        own: Mapping[str, Provider] | None = None,
         neighbours: Neighbours | None = None,
     ) -> None:
         self._settings = settings
-        self._catalog = LiveCatalog(catalog, catalog_store or MemoryCatalogStore())
-        self._routes = routes
-        self._store = store or MemoryStore()
-        self._provider = provider or _process_provider(settings)
+        self._state = state
+        self._catalog = LiveCatalog(catalog, state.catalog)
+        self._routes = routes = state.routes
+        self._store = state.store
+        self._nodes = state.nodes
+        self._listed_nodes = () if settings.nodes.file is None else read_nodes(settings.nodes.file)
         self._room = WaitingRoom()
         self._sessions = Sessions(
             self._store,
@@ -87,11 +93,12 @@ class Broker:
             catalog=self._catalog,
             room=self._room,
             quotas=Quotas(settings.quota_per_owner, settings.quota_total, settings.quota_exempt_admins),
-            allowed_origins=_relay_origins(settings),
+            allowed_origins=relay_origins(settings),
+            fleet=self._nodes.fleet,
         )
         self._identity = Identity(settings.identity, Networks(settings.trusted_proxies))
         self._access_keys = access_keys(settings.nimble)
-        self._tokens = AdmissionTokens.of(settings.admission)
+        self._tokens = AdmissionTokens.of(settings.admission, clock=routes.now)
         self._events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
         self._watch = Watch(
             self._store,
@@ -102,33 +109,48 @@ class Broker:
             neighbours=neighbours or Neighbours(),
             event_streams=lambda: self._events.open,
         )
+        self._converging = Converging(
+            state,
+            self._catalog,
+            own={"process": _process_provider(settings)} if own is None else own,
+            common={"static": StaticProvider(self._nodes, listed=self._listed_nodes)},
+            room=self._room,
+            troubled=self._watch.troubled,
+        )
         self._stopping = False
 
     async def run(
         self, sockets: Sequence[socket.socket], stop: asyncio.Event, *, started: Callable[[], None] = lambda: None
     ) -> None:
-        """Serve on these listening sockets until `stop` is set; then take nothing new and end every session."""
-        providers = {"process": self._provider}
-        reconciler = Reconciler(
-            self._store, self._routes, providers, self._catalog, room=self._room, troubled=self._watch.troubled
-        )
+        """Serve on these listening sockets until `stop` is set; then take nothing new and end every session.
+
+        Those that other brokers can go on with are left to them. Raises ConfigurationError where others contradict.
+        """
+        fellows = None if self._state.brokers is None else Fellows(self._state.brokers, self._tokens.fingerprints)
+        if fellows is not None:
+            await fellows.join()
         async with asyncio.TaskGroup() as group:
-            reconciling = group.create_task(reconciler.run(), name="reconciler")
-            following = group.create_task(self._catalog.run(), name="catalog")
-            identifying = group.create_task(self._identity.run(), name="identity")
+            tasks = [
+                group.create_task(self._store.run(), name="store"),
+                group.create_task(self._converging.run(), name="converging"),
+                group.create_task(self._catalog.run(), name="catalog"),
+                group.create_task(self._nodes.run(), name="nodes"),
+                group.create_task(self._identity.run(), name="identity"),
+            ]
+            if fellows is not None:
+                tasks.append(group.create_task(fellows.run(), name="fellow brokers"))
             await self._tokens.publish(self._routes)
-            signing = group.create_task(self._tokens.run(self._routes), name="admission keys")
+            tasks.append(group.create_task(self._tokens.run(self._routes), name="admission keys"))
             async with self._serving(sockets) as servers:
+                await self._until_ready(stop)
                 started()
                 await stop.wait()
                 self._stopping = True
                 for server in servers:
                     server.close()
-                await self._end_sessions()
-            reconciling.cancel()
-            following.cancel()
-            identifying.cancel()
-            signing.cancel()
+                await self._wind_up()
+            for task in tasks:
+                task.cancel()
 
     def application(self) -> web.Application:
         """The API and the page as one aiohttp application."""
@@ -142,9 +164,11 @@ class Broker:
         for token_api in tokens:
             audiences |= token_api.audiences()
         audiences |= self._watch.audiences()
-        access = Access(frozenset(_own_names(settings)), _page_origins(settings))
+        access = Access(frozenset(own_names(settings)), page_origins(settings))
         authentication = self._authentication(access)
         nimble = self._nimble(authentication)
+        nodes = self._nodes_api(authentication)
+        audiences |= nodes.audiences()
         gate = Gate(
             access,
             lambda: self._stopping,
@@ -175,6 +199,7 @@ class Broker:
             if settings.edit_applications:
                 application.add_routes(ApplicationEditApi(self._catalog, mount=mount).routes())
         application.add_routes(nimble.routes())
+        application.add_routes(nodes.routes())
         application.add_routes(self._events.routes())
         application.on_shutdown.append(self._events.stop)
         application.add_routes([*self._watch.routes(), *operations, *pages, *docs.routes()])
@@ -193,6 +218,18 @@ class Broker:
             keys=self._access_keys,
             everybody=authentication if open_to_all else None,
             public_url=self._settings.public_url,
+        )
+
+    def _nodes_api(self, authentication: Authentication) -> NodesApi:
+        settings = self._settings.nodes
+        return NodesApi(
+            self._nodes,
+            self._store,
+            tokens=NodeTokens.of(settings),
+            addresses=NodeAddresses(settings.networks, allow_loopback=settings.allow_loopback),
+            authenticate=authentication,
+            trusted_proxies=Networks(self._settings.trusted_proxies),
+            listed=[node.name for node in self._listed_nodes],
         )
 
     def _authentication(self, access: Access) -> Authentication:
@@ -226,57 +263,44 @@ class Broker:
         causes = ["stopping"] if self._stopping else []
         try:
             async with asyncio.timeout(_STORE_ANSWER_S):
-                await self._store.now()
+                await self._store.check()
                 relays = await self._routes.relays()
-        except (StoreUnavailable, TimeoutError):
+        except StoreUnavailable as error:
+            return [*causes, error.reason or "the store does not answer"]
+        except (TableUnavailable, TimeoutError):
             return [*causes, "the store does not answer"]
         if all(relay.draining for relay in relays.values()):
             causes.append("no relay is announced")
         return causes
 
-    async def _end_sessions(self) -> None:
-        """End all sessions and wait until they hold nothing any more, in bounded time."""
+    async def _until_ready(self, stop: asyncio.Event) -> None:
+        """Wait until the store is whole, so that the first request finds it; not for ever."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WHOLE_WITHIN_S):
+                while not stop.is_set():
+                    with suppress(StoreUnavailable):
+                        await self._store.check()
+                        return
+                    await asyncio.sleep(_LOOK_S)
+
+    async def _wind_up(self) -> None:
+        """End the sessions that end with this broker, in bounded time; the others are another's from now on."""
+        leads = self._converging.leadership.is_leading
         try:
             async with asyncio.timeout(self._settings.stop_s):
-                for session in await self._sessions.list(by=ITSELF):
-                    with suppress(NotFound):
-                        await self._sessions.end(session.id, by=ITSELF)
-                async with aclosing(self._store.changes()) as changes:
-                    async for _ in changes:
-                        sessions = (await self._store.sessions()).values()
-                        if all(session.slot is None and session.ports is None for session in sessions):
-                            return
+                if leads or not self._state.is_shared:
+                    await end_sessions(self._sessions, self._store, self._ends_with_this)
         except (StoreUnavailable, TimeoutError):
             logger.warning("not every session ended in order within %g s", self._settings.stop_s)
+        if self._state.is_shared:
+            await self._converging.resign()
+
+    def _ends_with_this(self, session: Session) -> bool:
+        if not self._state.is_shared:
+            return True
+        return session.slot is not None and self._converging.has_own(session.slot.provider)
 
 
 def _process_provider(settings: BrokerSettings) -> ProcessProvider:
     ports = settings.backend_ports
     return ProcessProvider(ProcessSettings(settings.backend_host or usual_backend_host(), ports.lo, ports.hi))
-
-
-def _own_names(settings: BrokerSettings) -> list[str]:
-    """Names of this API besides the loopback ones."""
-    listen = [] if settings.listen is None else [plain_name(settings.listen.host)]
-    return [name for name in (*settings.names, *listen) if not _is_wildcard(name)]
-
-
-def _page_origins(settings: BrokerSettings) -> frozenset[str] | None:
-    """Whose pages may use the API while there is identity; None without."""
-    return frozenset(settings.cors_origins) if settings.identity.is_on else None
-
-
-def _relay_origins(settings: BrokerSettings) -> tuple[str, ...]:
-    """Whose pages may open signaling. Where every address of this machine is listened on, its names are not known."""
-    if settings.identity.is_on:
-        return tuple(dict.fromkeys((*settings.cors_origins, *origins_for_relays(_own_names(settings)))))
-    if settings.listen is not None and _is_wildcard(settings.listen.host):
-        return ("*",)
-    return origins_for_relays(_own_names(settings))
-
-
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False

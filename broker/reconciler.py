@@ -8,34 +8,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import assert_never
 
 from broker.core.catalog import Catalog, Profile
 from broker.core.clocks import warning_text
-from broker.core.ledger import is_waiting, lingering
+from broker.core.ledger import Ledger, is_waiting, lingering
+from broker.core.node import Fleet
 from broker.core.placement import choose_slot
 from broker.core.session import EndReason, Session, State
-from broker.core.slot import Backend, BackendState
+from broker.core.slot import Backend, BackendState, SlotRef
 from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Warn, Withdraw, next_deadline, step
 from broker.errors import NotFound, StoreUnavailable
+from broker.leadership import ALONE, Term
+from broker.outages import pause_s, through_outages
 from broker.providers.base import Activation, LaunchOrder, Provider
 from broker.queue_moves import tell_queue_moves
+from broker.relay_probe import RelayProbe
+from broker.route_record import durable_part, recorded
 from broker.stores.base import Store, WriteRace
 from broker.turns import Turns
 from broker.waiting_room import WaitingRoom
-from signaling.errors import TableUnavailable
-from signaling.routes import RelayInfo
+from signaling.errors import Deposed, TableUnavailable
+from signaling.routes import RelayInfo, Route
 from signaling.table import RouteTable
 
 logger = logging.getLogger(__name__)
 
-_RETRY_FIRST_S = 0.1
 _RETRY_MOST_S = 5.0
 _PORTS_EVERY_S = 1.0
 """Ports become free as time goes by, which nobody tells; so often they are looked for."""
+
+_NODES_EVERY_S = 0.5
+"""Nodes come, and are steady again after a silence, which nobody tells; so often whoever is next looks at them."""
 
 _LONGEST_SLEEP_S = 30.0
 """A session is looked at so often at least, so that a clock set anew is noticed."""
@@ -54,16 +61,17 @@ class _Work:
     deadline: float | None = None
     slot_id: str | None = None
     released: str | None = None
+    recorded: tuple[object, ...] | None = None
     warned: EndReason | None = None
     failures: int = 0
 
 
 class Reconciler:
-    """Runs the providers and follows sessions, backends and routes. `providers` are keyed as profiles name them.
+    """Follows sessions, backends and routes. `providers` are keyed as profiles name them; others run them.
 
     Sessions that wait for a slot are served in the order of `room`.
-    `catalog` returns the catalog of this moment. Of a session it is asked for the profile alone: a version or an
-    application that was deleted by now does not touch sessions that were made before.
+    `fleet` and `catalog` return the nodes and the catalog of this moment. Of a session the catalog is asked for the
+    profile alone: a version or an application that was deleted by now does not touch sessions that were made before.
     """
 
     def __init__(
@@ -74,16 +82,22 @@ class Reconciler:
         catalog: Callable[[], Catalog],
         *,
         room: WaitingRoom | None = None,
+        term: Term = ALONE,
+        records: bool = False,
+        fleet: Callable[[], Fleet] = Fleet,
         troubled: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         self._store = store
         self._troubled = troubled
         self._room = room or WaitingRoom()
         self._room.on_turn(lambda session_id: self._wake((session_id,)))
-        store.listen(self._room.see)
+        self._term = term
+        self._records = records
         self._routes = routes
+        self._probe = RelayProbe(store, lambda: self._wake(self._work))
         self._providers = providers
         self._catalog = catalog
+        self._fleet = fleet
         self._work: dict[str, _Work] = {}
         self._turns = Turns(self._turn)
         self._session_of_slot: dict[str, str] = {}
@@ -91,14 +105,14 @@ class Reconciler:
         self._relays: Mapping[str, RelayInfo] = {}
 
     async def run(self) -> None:
-        """Until cancelled; the providers then end their backends."""
+        """Until cancelled."""
         async with asyncio.TaskGroup() as group:
             for name, provider in self._providers.items():
-                group.create_task(provider.run(), name=f"provider {name}")
                 group.create_task(self._follow_backends(name, provider), name=f"backends of {name}")
-            group.create_task(_through_outages(self._follow_routes), name="routes")
+            group.create_task(through_outages(self._follow_routes), name="routes")
+            group.create_task(self._probe.run(), name="relay probe")
             group.create_task(tell_queue_moves(self._store, self._room), name="queue moves")
-            group.create_task(_through_outages(self._follow_sessions), name="sessions")
+            group.create_task(through_outages(self._follow_sessions), name="sessions")
             group.create_task(self._turns.run(), name="turns of sessions")
 
     async def _follow_sessions(self) -> None:
@@ -113,7 +127,7 @@ class Reconciler:
 
     async def _see_who_waits(self, newcomers: Iterable[str]) -> None:
         """Those who were written by others, or before this broker began, wait in the order in which they came."""
-        found = [session for session_id in newcomers if (session := await self._store.read(session_id)) is not None]
+        found = [session for session_id in newcomers if (session := await self._read(session_id)) is not None]
         for session in sorted(found, key=lambda session: session.pending_since):
             self._room.see(None, session)
 
@@ -131,6 +145,7 @@ class Reconciler:
     async def _follow_routes(self) -> None:
         async for session_ids in self._routes.changes():
             relays_before, self._relays = self._relays, await self._routes.relays()
+            await self._probe.see(self._relays)
             self._wake(self._work if self._relays != relays_before else session_ids)
 
     def _wake(self, session_ids: Iterable[str], *, with_news: bool = True) -> None:
@@ -158,14 +173,16 @@ class Reconciler:
         except WriteRace:
             return 0
         except Exception as error:
+            if isinstance(error, Deposed):
+                self._term.deposed()
             _tell_of_trouble(session_id, error)
             self._troubled(error)
             work.failures += 1
-            return _pause_s(work.failures)
+            return pause_s(work.failures, most_s=_RETRY_MOST_S)
 
     async def _converge(self, session_id: str, work: _Work) -> float | None:
         """Gather facts, step, write, carry out; returns the next deadline. Raises _Finished, WriteRace."""
-        session = await self._store.read(session_id)
+        session = await self._read(session_id)
         if session is None or session.forget_at is not None:
             raise _Finished
         if session.revision == work.revision and not work.has_news:
@@ -174,21 +191,32 @@ class Reconciler:
         self._note_slot(session, work)
         facts = await self._facts(session, work)
         now = await self._store.now()
+        self._term.check(now)
         after, commands = step(session, facts, now)
         if after is not session:
-            after = await self._store.write(after, linger=lingering(session, after, now))
+            after = await self._store.write(after, linger=lingering(session, after, now), fence=self._term.fence)
             self._note_slot(after, work)
             _tell(session, after)
         if after.warning is None:
             work.warned = None
         for command in commands:
             await self._carry_out(command, after, work)
-        work.revision, work.deadline = after.revision, next_deadline(after, facts)
-        if after.state is State.PENDING and after.ports is None and (after.slot or facts.offer) and facts.relays:
-            work.deadline = min(work.deadline or math.inf, now + _PORTS_EVERY_S)
+        await self._keep_record(after, facts, work)
+        work.revision, work.deadline = after.revision, self._deadline(after, facts, now)
         if after.slot is not session.slot and after.slot is not None:
             self._wake((session_id,))
         return work.deadline
+
+    def _deadline(self, session: Session, facts: Facts, now: float) -> float | None:
+        """When to look again though nothing was heard."""
+        deadline = next_deadline(session, facts)
+        lacks_ports = session.state is State.PENDING and session.ports is None and (session.slot or facts.offer)
+        if lacks_ports and facts.relays:
+            deadline = min(deadline or math.inf, now + _PORTS_EVERY_S)
+        profile = self._catalog().profiles.get(session.profile)
+        if profile is not None and profile.on_nodes and is_waiting(session) and self._room.is_next(session):
+            deadline = min(deadline or math.inf, now + _NODES_EVERY_S)
+        return deadline
 
     def _note_slot(self, session: Session, work: _Work) -> None:
         """Know whom to wake when the provider speaks of this slot."""
@@ -207,12 +235,14 @@ class Reconciler:
         if is_waiting(session):
             backend = self._why_never(session)
             if backend is None and self._room.is_next(session):
-                offer = choose_slot(self._profile(session), session.id, ledger, run=session.run)
+                offer = await self._offer(session, ledger)
         elif session.slot is not None and session.slot.provider in self._backends:
             known = True
             backend = self._backends[session.slot.provider].get(session.slot.id)
             if backend is None and session.state not in (State.STOPPED, State.ENDED):
                 backend = self._why_never(session)
+                if backend is None and session.backend is not None:
+                    known = not await self._adopts(session, session.slot)
         return Facts(
             backend=backend,
             backends_known=known,
@@ -222,7 +252,25 @@ class Reconciler:
             relays=await self._routes.relays(),
             ledger=ledger,
             offer=offer,
+            answering_relays=self._probe.answering,
+            lost_relays=self._probe.lost,
+            pauses=self._term.pauses(),
         )
+
+    async def _read(self, session_id: str) -> Session | None:
+        """As this broker's own picture has it: a write of what is old by now is refused, and the news comes."""
+        return await self._store.read(session_id, fresh=False)
+
+    async def _offer(self, session: Session, ledger: Ledger) -> SlotRef | None:
+        now, profile = await self._store.now(), self._profile(session)
+        return choose_slot(profile, session.id, ledger, run=session.run, fleet=self._fleet(), now=now)
+
+    async def _adopts(self, session: Session, slot: SlotRef) -> bool:
+        """Whether the provider looks for a backend that it does not know, as another broker launched it."""
+        order = LaunchOrder(self._profile(session), session.application, session.version, session.arguments)
+        activation = Activation(session.id, session.arguments, session.backend_secret)
+        was_ready = session.ready_at is not None
+        return await self._providers[slot.provider].adopt(slot, order, activation, was_ready=was_ready)
 
     def _why_never(self, session: Session) -> Backend | None:
         """A failed backend in the place of one that can never be launched, since the catalog has changed."""
@@ -247,12 +295,13 @@ class Reconciler:
                 activation = Activation(session.id, session.arguments, session.backend_secret)
                 await self._providers[slot.provider].activate(slot, activation)
             case Publish(route):
-                await self._routes.publish(route)
+                await self._publish(route, session, work)
             case Withdraw(session_id):
-                await self._routes.withdraw(session_id)
+                await self._routes.withdraw(session_id, fence=self._term.fence)
                 self._wake((session_id,))
             case Release(slot):
-                await self._providers[slot.provider].release(slot)
+                if slot.provider in self._providers:
+                    await self._providers[slot.provider].release(slot)
                 work.released = slot.id
                 self._wake((session.id,))
             case Warn(slot, alarm):
@@ -262,22 +311,25 @@ class Reconciler:
             case _:
                 assert_never(command)
 
+    async def _publish(self, route: Route, session: Session, work: _Work) -> None:
+        if self._records:
+            route, work.recorded = recorded(route, session), durable_part(session)
+        await self._routes.publish(route, fence=self._term.fence)
 
-async def _through_outages(follow: Callable[[], Awaitable[None]]) -> None:
-    """Follow anew, after a pause, when store or route table cannot be reached; what is served is served on."""
-    failures = 0
-    while True:
-        begun = asyncio.get_running_loop().time()
-        try:
-            await follow()
-        except (StoreUnavailable, TableUnavailable) as error:
-            logger.warning("what changes is not heard for now: %r", error)
-        failures = 1 if asyncio.get_running_loop().time() - begun > _RETRY_MOST_S else failures + 1
-        await asyncio.sleep(_pause_s(failures))
-
-
-def _pause_s(failures: int) -> float:
-    return min(_RETRY_FIRST_S * 2.0 ** min(failures, 16), _RETRY_MOST_S)
+    async def _keep_record(self, session: Session, facts: Facts, work: _Work) -> None:
+        """Have the route's record follow the session, where records are kept."""
+        route = session.route
+        if (
+            not self._records
+            or route is None
+            or facts.published != route
+            or session.state in (State.STOPPED, State.ENDED)
+        ):
+            return
+        if work.recorded is None:
+            work.recorded = durable_part(session)
+        elif work.recorded != durable_part(session):
+            await self._publish(route, session, work)
 
 
 def _tell_of_trouble(session_id: str, error: Exception) -> None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from broker.core import intent
 from broker.core.catalog import Catalog, Resolved
 from broker.core.ledger import ALL_SESSIONS, lingering, queue_pool, share_pool
+from broker.core.node import Fleet
 from broker.core.placement import placed_or_waiting
 from broker.core.principal import Principal
 from broker.core.queue import Place
@@ -43,7 +44,7 @@ _UNBOUNDED = Quotas()
 class Sessions:
     """What the API calls. `by` is who asks; a session is its owner's and the admins' alone to see and to touch.
 
-    `catalog` returns the catalog of this moment. `room` is the one that the reconciler serves from.
+    `catalog` and `fleet` return those of this moment. `room` is the one that the reconciler serves from.
     `allowed_origins` are those whose pages may open the signaling of the sessions made here, as `Route` has them.
     """
 
@@ -56,6 +57,7 @@ class Sessions:
         room: WaitingRoom | None = None,
         quotas: Quotas = _UNBOUNDED,
         allowed_origins: tuple[str, ...] = ("*",),
+        fleet: Callable[[], Fleet] = Fleet,
         new_secret: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
@@ -64,6 +66,7 @@ class Sessions:
         self._room = room or WaitingRoom()
         self._quotas = quotas
         self._allowed_origins = allowed_origins
+        self._fleet = fleet
         self._new_secret = new_secret or (lambda: secrets.token_urlsafe(24))
 
     async def create(
@@ -175,7 +178,7 @@ class Sessions:
             if profile is None:
                 raise NotFound("profile", session.profile)
             relays, ledger = await self._routes.relays(), await self._store.ledger()
-            return placed_or_waiting(after, profile, relays, ledger, now)
+            return placed_or_waiting(after, profile, relays, ledger, now, fleet=self._fleet())
 
         return await self._revise(session_id, by, start, idempotency_key, "start")
 
@@ -292,7 +295,7 @@ class Sessions:
         """A session with slot and ports, or one that waits for them, and the bounds under which it may be made."""
         draft = request.draft(str(uuid4()), self._new_secret(), self._allowed_origins, now)
         relays, ledger = await self._routes.relays(), await self._store.ledger()
-        session, bounds = placed_or_waiting(draft, request.resolved.profile, relays, ledger, now)
+        session, bounds = placed_or_waiting(draft, request.resolved.profile, relays, ledger, now, fleet=self._fleet())
         return session, self._quotas.bounds(session.share, by=request.by) | bounds
 
     async def _settled(self, session: Session, wait_s: float) -> Session:

@@ -24,17 +24,20 @@ from broker.environment import strange_variables
 from broker.identity.access_keys import access_keys
 from broker.identity.identity import Identity
 from broker.identity.networks import Networks
+from broker.identity.node_tokens import NodeTokens
 from broker.listening import ListenAddress, is_loopback, listen, listen_nearby
 from broker.logs import set_up
+from broker.node_file import clocks_of, read_nodes
 from broker.providers.ports import is_free
 from broker.settings import USUAL_LISTEN, BrokerSettings
+from broker.state import state_in_process
 from broker.watching import Neighbours
 from signaling.exposition import RelayCollector
 from signaling.metrics import RelayCounters
 from signaling.relay import Relay
 from signaling.routes import Admission
 from signaling.settings import RelaySettings
-from signaling.table import MemoryRouteTable, RouteTable
+from signaling.table import RouteTable
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +98,9 @@ def _check_secrets(settings: UpSettings) -> None:
     Identity(settings.identity, Networks(settings.trusted_proxies))
     AdmissionTokens.of(settings.admission)
     access_keys(settings.nimble)
+    NodeTokens.of(settings.nodes)
+    if settings.nodes.file is not None:
+        read_nodes(settings.nodes.file)
 
 
 def _listening(settings: UpSettings) -> list[socket.socket]:
@@ -126,9 +132,10 @@ def _run(settings: UpSettings, catalog: Catalog, sockets: list[socket.socket]) -
 async def _serve(settings: UpSettings, catalog: Catalog, sockets: list[socket.socket]) -> None:
     stop = asyncio.Event()
     _stop_by_signal(stop)
-    table = MemoryRouteTable()
+    state = state_in_process(node_clocks=clocks_of(settings.nodes))
+    table = state.routes
     relay = Relay(settings.relay, table)
-    broker = Broker(settings, catalog, table, neighbours=_beside(relay.counters))
+    broker = Broker(settings, catalog, state, neighbours=_beside(relay.counters))
     _warn_of_an_unreachable_relay(settings, sockets)
     async with asyncio.TaskGroup() as group:
         relaying = group.create_task(relay.run(), name="relay")

@@ -43,7 +43,16 @@ class WaitingRoom:
         elif (room := self._rooms.get(profile)) is not None and after.id in room.queue:
             self._part(profile, room, after)
         if before is not None and before.slot is not None and after.slot is None:
-            self._call_next(before.slot.profile)
+            for freed in self._rooms if before.slot.node else (before.slot.profile,):
+                self._call_next(freed)
+
+    def forget(self, session_id: str) -> None:
+        """It is not there any more."""
+        for profile, room in self._rooms.items():
+            if session_id in room.queue:
+                room.queue.leave(session_id)
+                self._moved.add(profile)
+                self._call_next(profile)
 
     def is_next(self, session: Session) -> bool:
         """Whether it is this session's turn, once there is a slot."""

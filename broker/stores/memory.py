@@ -32,7 +32,7 @@ class MemoryStore:
         clock: Callable[[], float] = time.time,
         *,
         kept_ended: int = _KEPT_ENDED,
-        latest_fence: Callable[[], int] = lambda: 0,
+        latest_fence: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._latest_fence = latest_fence
@@ -81,7 +81,8 @@ class MemoryStore:
         fence: int | None = None,
     ) -> Session:
         self._forget_what_is_due()
-        if fence is not None and fence != self._latest_fence():
+        latest = self._latest_fence()
+        if fence is not None and latest is not None and fence != latest:
             raise Deposed
         stored = self._sessions.get(session.id)
         if session.revision != (stored.revision if stored is not None else 0):

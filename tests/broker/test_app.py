@@ -25,12 +25,12 @@ async def test_it_lives_and_may_take_work_once_a_relay_is_announced() -> None:
 
 
 class AbsentStore(MemoryStore):
-    async def now(self) -> float:
-        if self.away:
-            raise StoreUnavailable
-        return await super().now()
-
     away = False
+    reason = ""
+
+    async def check(self) -> None:
+        if self.away:
+            raise StoreUnavailable(reason=self.reason)
 
 
 async def test_it_takes_no_work_while_the_store_is_away() -> None:
@@ -38,8 +38,11 @@ async def test_it_takes_no_work_while_the_store_is_away() -> None:
     async with serving(store=store) as served:
         store.away = True
         unready = await served.call("GET", "/readyz")
+        store.reason = "Redis at redis://127.0.0.1 asks for a password: set redis.password"
+        told = await served.call("GET", "/readyz")
         store.away = False
     assert (unready.status, unready.json["causes"]) == (503, ["the store does not answer"])
+    assert told.json["causes"] == [store.reason]
 
 
 async def test_a_stop_ends_every_session_and_returns_all() -> None:

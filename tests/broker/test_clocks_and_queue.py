@@ -67,6 +67,7 @@ async def broker(profile: Profile) -> AsyncIterator[Broker]:
     relay = ReportingRelay(table, WIDE_RELAY)
     sessions = Sessions(store, table, catalog=lambda: catalog, room=room)
     reconciler = Reconciler(store, table, {"process": provider}, lambda: catalog, room=room)
+    store.listen(room.see)
     tasks = [asyncio.create_task(relay.run()), asyncio.create_task(reconciler.run())]
     await asyncio.sleep(0.01)
     try:

@@ -121,7 +121,9 @@ async def broker(
     catalog, room = catalog or make_catalog(profile), WaitingRoom()
     whole = Broker(store, Sessions(store, table, catalog=lambda: catalog, room=room), ReportingRelay(table), profile)
     whole.relay.taken |= taken
-    tasks = [asyncio.create_task(Reconciler(store, table, {"process": provider}, lambda: catalog, room=room).run())]
+    store.listen(room.see)
+    reconciler = Reconciler(store, table, {"process": provider}, lambda: catalog, room=room)
+    tasks = [asyncio.create_task(provider.run()), asyncio.create_task(reconciler.run())]
     if relay:
         tasks.append(asyncio.create_task(whole.relay.run()))
     try:

@@ -14,8 +14,10 @@ from broker.app import Broker
 from broker.core.catalog import Application, ApplicationPattern, ApplicationVersion, Catalog, Profile
 from broker.core.slot import Backend, BackendState, SlotRef
 from broker.listening import ListenAddress, listen
+from broker.node_file import clocks_of
 from broker.providers.base import Activation, LaunchOrder
 from broker.settings import BrokerSettings
+from broker.state import state_in_process
 from broker.stores.base import Store
 from broker.stores.memory import MemoryStore
 from signaling.routes import Json, RelayInfo
@@ -199,13 +201,9 @@ async def serving(
     table, provider, stop = MemoryRouteTable(), provider or SaidProvider(), asyncio.Event()
     relay = ReportingRelay(table, relay_info)
     catalog = make_catalog(profile or make_profile(slots=8))
-    broker = Broker(
-        BrokerSettings(**settings),  # type: ignore[arg-type]
-        catalog,
-        table,
-        store=store or MemoryStore(),
-        provider=provider,
-    )
+    checked = BrokerSettings(**settings)  # type: ignore[arg-type]
+    state = state_in_process(routes=table, store=store or MemoryStore(), node_clocks=clocks_of(checked.nodes))
+    broker = Broker(checked, catalog, state, own={"process": provider})
     sockets = listen(ListenAddress(host, 0))
     started = asyncio.Event()
     relaying = asyncio.create_task(relay.run())
