@@ -31,10 +31,10 @@ class Follower:
         """Yield the set at once, then after each change. Raises TableUnavailable."""
         loop = asyncio.get_running_loop()
         async with self._link.stream(f"feed:{self._relay_id}") as feed:
-            told = -1
+            told, known = -1, _UNKNOWN
             while True:
-                await self._look()
-                look_at = loop.time() + look_s
+                await self._look(known)
+                look_at, known = loop.time() + look_s, self.wanted.count
                 while True:
                     if told != self.wanted.version:
                         told = self.wanted.version
@@ -44,7 +44,9 @@ class Follower:
                         break
                     changes = await feed.after(self.wanted.position, wait_s=left_s)
                     if not all(self._believe(*change) for change in changes):
+                        known = _UNKNOWN
                         break
+                    known = self.wanted.count
 
     def _believe(self, position: str, fields: Mapping[str, bytes]) -> bool:
         """Take one change; False where only a look can tell."""
@@ -54,10 +56,10 @@ class Follower:
             return False
         return self.wanted.change(number_of(fields.get("n")), position, session_id, route)
 
-    async def _look(self) -> None:
-        """Take the whole set, or see that it is known. What may be lost is handed in before."""
+    async def _look(self, known: int) -> None:
+        """Take the whole set, or see that it is the one of this number. What may be lost is handed in before."""
         wanted, given_to = self.wanted, None
-        look = await self._ask(wanted.count, wanted.kept)
+        look = await self._ask(known, wanted.kept)
         if not wanted.is_known(look):
             look = await self._ask(_UNKNOWN, wanted.whole())
         for _ in range(_TRIES):
