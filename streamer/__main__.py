@@ -1,4 +1,4 @@
-"""`python -m streamer APPLICATION`: the streaming backends that ship with Pixelferry."""
+"""`python -m streamer APPLICATION`: the streaming backends that ship with Pixelferry; with `--register`, a node."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from streamer.node.settings import add_options
+
 APPLICATIONS = {
     "test-pattern": "moving colour bars with a readable frame number; input is echoed",
     "usd-viewer": "a viewer of USD stages",
@@ -14,25 +16,50 @@ APPLICATIONS = {
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the application that `argv` names."""
-    listing = "\n".join(f"  {name}  {text}" for name, text in APPLICATIONS.items())
-    parser = argparse.ArgumentParser(
-        prog="pixelferry streamer",
-        description="Run one of the streaming backends that ship with Pixelferry.",
-        epilog=f"applications:\n{listing}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("application", choices=APPLICATIONS)
-    chosen = parser.parse_args(sys.argv[1:] if argv is None else argv).application
+    """Run the application that `argv` names, or keep it running on this machine as a node's."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    options, command = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
+    parser = _parser()
+    parsed = parser.parse_args(options)
+    if parsed.register:
+        if (parsed.application is None) == (not command):
+            parser.error("name what to run: one application that ships, or a command of your own after --")
+        from streamer.node.command import main as register
+
+        sys.exit(register(parsed, command))
+    if parsed.application is None or command:
+        parser.error("name an application; commands of your own need --register")
+    _run(parsed.application)
+
+
+def _run(application: str) -> NoReturn:
     from streamer.run import run
 
-    if chosen == "test-pattern":
+    if application == "test-pattern":
         from streamer.test_pattern import TestPattern
 
         run(TestPattern())
     from streamer.usd_viewer.application import UsdViewer
 
     run(UsdViewer())
+
+
+def _parser() -> argparse.ArgumentParser:
+    listing = "\n".join(f"  {name}  {text}" for name, text in APPLICATIONS.items())
+    parser = argparse.ArgumentParser(
+        prog="pixelferry streamer",
+        usage="%(prog)s APPLICATION [--register URL …]\n       %(prog)s --register URL … -- COMMAND …",
+        description=(
+            "Run one of the streaming backends that ship with Pixelferry; with --register, keep several of them, or "
+            "of a command of your own, running on this machine and register it with a broker."
+        ),
+        epilog=f"applications:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("application", choices=APPLICATIONS, nargs="?", metavar="APPLICATION")
+    add_options(parser)
+    return parser
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ class Tenancy:
         self._began_at = nodes.now()
         self._last_known: Node | None = None
         self._failed_asks = 0
+        self._instance: str | None = None
         self._news = asyncio.Event()
         self._warnings: asyncio.Queue[str] = asyncio.Queue(_WARNINGS_MOST)
         self._activation: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
@@ -105,6 +106,8 @@ class Tenancy:
                     seat = self._seat()
                     if seat is None or self._presence(seat.node) in (Presence.LEFT, Presence.SILENT):
                         return
+                    if self._instance not in (None, seat.slot.instance):
+                        return
                     with suppress(NoAnswer, BackendFailed):
                         await self._end_session(seat)
                         return
@@ -141,7 +144,7 @@ class Tenancy:
             found = await seat.control.ready()
         except BackendFailed as error:
             raise self._over(BackendState.FAILED, f"The streaming backend failed: {error}") from error
-        self._failed_asks = 0
+        self._failed_asks, self._instance = 0, seat.slot.instance
         if self._is_ours(found):
             self._given = found.session_id or self._given
             self._tell(Backend(BackendState.CLAIMED, seat.endpoint, self._given))
@@ -223,7 +226,7 @@ class Tenancy:
             case Verdict.ASK:
                 await self._ask(seat)
             case Verdict.GONE:
-                raise self._over(BackendState.FAILED, _with("The streaming backend ended", _said(node, self.slot)))
+                raise self._over(BackendState.FAILED, _ending(node, self.slot))
             case Verdict.LOST if there is Presence.HEARD:
                 raise self._over(BackendState.LOST, f"Node {node.name} is lost: it was started anew")
             case Verdict.LOST:
@@ -288,9 +291,11 @@ class Tenancy:
             self._tell_owner(backend)
 
 
-def _said(node: Node, slot: SlotRef) -> str:
+def _ending(node: Node, slot: SlotRef) -> str:
     found = node.slot(slot.number)
-    return found.message if found is not None else "its node has no such slot any more"
+    if found is None:
+        return f"The streaming backend is gone: node {node.name} has no slot {slot.number} any more"
+    return found.message or "The streaming backend was restarted"
 
 
 def _with(text: str, reason: str) -> str:

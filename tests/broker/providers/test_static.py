@@ -205,11 +205,15 @@ async def test_a_node_that_says_goodbye_is_lost_at_once(provider: StaticProvider
     assert (said.state, said.message) == (BackendState.LOST, "Node gpu-1 is lost: it left")
 
 
-async def test_a_backend_that_was_started_anew_has_lost_its_session(provider: StaticProvider, site: Site) -> None:
+async def test_a_backend_that_was_started_anew_has_lost_its_session(
+    provider: StaticProvider, site: Site, backend: LightBackend
+) -> None:
     await claimed(provider)
     await site.say(instance="second", state=SlotState.STARTING)
     said = await over(provider)
-    assert (said.state, said.message) == (BackendState.FAILED, "The streaming backend ended: no GPU")
+    assert (said.state, said.message) == (BackendState.FAILED, "no GPU")
+    await provider.release(SLOT)
+    assert not any(asked.startswith("DELETE") for asked in backend.asked), "what runs there now is another"
 
 
 async def test_a_node_that_was_started_anew_was_lost(provider: StaticProvider, site: Site) -> None:
