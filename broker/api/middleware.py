@@ -13,7 +13,8 @@ from broker.api.answers import UNEXPECTED, answer_to, answer_to_http
 from broker.api.auth import PRINCIPAL, Audience, Facade, require_admin
 from broker.api.authentication import Authentication
 from broker.api.rate import RateLimit
-from broker.errors import BrokerError, Forbidden
+from broker.errors import BrokerError, Forbidden, StoreUnavailable
+from signaling.errors import TableUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ class Gate:
             if answer.status == 500:
                 logger.exception("%s %s failed", request.method, _route_of(request))
             return answer
+        except TableUnavailable as error:
+            return facade.tell(StoreUnavailable(reason=str(error)))
         except Exception:  # the root of a request's task
             logger.exception("%s %s failed", request.method, _route_of(request))
             return facade.tell_http(web.HTTPInternalServerError(text=UNEXPECTED))

@@ -191,6 +191,7 @@ def make_catalog(profile: Profile) -> Catalog:
 async def serving(
     *,
     store: Store | None = None,
+    table: MemoryRouteTable | None = None,
     provider: SaidProvider | None = None,
     profile: Profile | None = None,
     host: str = "127.0.0.1",
@@ -198,7 +199,7 @@ async def serving(
     **settings: object,
 ) -> AsyncIterator[Served]:
     """A broker as `pixelferry up` composes it, but for relay and provider."""
-    table, provider, stop = MemoryRouteTable(), provider or SaidProvider(), asyncio.Event()
+    table, provider, stop = table or MemoryRouteTable(), provider or SaidProvider(), asyncio.Event()
     relay = ReportingRelay(table, relay_info)
     catalog = make_catalog(profile or make_profile(slots=8))
     checked = BrokerSettings(**settings)  # type: ignore[arg-type]

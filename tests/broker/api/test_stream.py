@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -11,6 +11,9 @@ import pytest
 from broker.core.session import Session
 from broker.errors import StoreUnavailable
 from broker.stores.memory import MemoryStore
+from signaling.errors import TableUnavailable
+from signaling.routes import RelayInfo
+from signaling.table import MemoryRouteTable
 from tests.broker.api.serving import Answer, Served, serving
 from tests.broker.samples import ENDPOINT, make_profile
 
@@ -421,6 +424,25 @@ async def test_while_the_store_is_away_the_caller_is_told_to_come_back() -> None
         assert int(answer.headers["Retry-After"]) >= 1
         assert (await served.call("GET", "/healthz")).status == 200
         store.away = False
+
+
+class AbsentTable(MemoryRouteTable):
+    away = False
+
+    async def relays(self) -> Mapping[str, RelayInfo]:
+        if self.away:
+            raise TableUnavailable("Redis does not answer")
+        return await super().relays()
+
+
+async def test_while_the_route_table_is_away_a_create_is_to_be_tried_again() -> None:
+    table = AbsentTable()
+    async with serving(table=table) as served:
+        table.away = True
+        answer = await served.call("POST", "/stream", BODY)
+        table.away = False
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) >= 1
 
 
 class BrokenStore(MemoryStore):
