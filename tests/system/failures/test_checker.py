@@ -219,6 +219,14 @@ def test_no_failure_ends_a_session_for_another_reason(reason: str | None) -> Non
     assert "lost" in rules_broken_by(gone)
 
 
+def test_what_ended_with_its_backend_cannot_be_deleted_and_is_found() -> None:
+    crashed = (Outage(Part.BACKEND, "s1", 30, 30),)
+    gone = replace(GOOD, holdings=holding(held("s1", state="ended", reason="backend_failed")), outages=crashed)
+    assert violations(replace(gone, calls=(*gone.calls, delete("s1", 40, 404)))) == []
+    assert rules_broken_by(replace(gone, calls=(*gone.calls, delete("s1", 20, 404)))) == {"404"}
+    assert rules_broken_by(replace(gone, calls=(*gone.calls, get("s1", 40, 404)))) == {"404"}
+
+
 def test_who_is_still_pending_in_the_end_is_told() -> None:
     history = replace(GOOD, holdings=holding(held("s1", state="pending")))
     assert rules_broken_by(history) == {"unresolved"}
