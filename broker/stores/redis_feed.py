@@ -193,7 +193,8 @@ class Feed:
         self._is_loaded, self.trouble = True, ""
         await self._made_progress()
         await self._mending.set_aside(broken)
-        await self._mending.mend(list(live), ended, self._position)
+        if await self._mending.mend(list(live), ended, self._position):
+            self._reread.set()
 
     async def _see_types(self) -> None:
         found = await self._link.calls([("TYPE", self._base + name) for name in _TYPES])
@@ -270,18 +271,21 @@ class Feed:
     async def _read_events(self) -> None:
         """What happened before this broker began, as far as it is kept: followers of other brokers may go on here."""
         events: list[Event] = []
-        first, is_over = "-", False
+        first, is_over, is_whole = "-", False, False
         while not is_over:
             command = ("XRANGE", self._base + "changes", first, self._position, "COUNT", _CHANGES_AT_ONCE)
             entries = items(await self._link.call(*command))
             for entry in entries:
                 try:
-                    events += Change.parse(entry).numbered_events()
+                    change = Change.parse(entry)
+                    is_whole |= change.number == 1
+                    events += change.numbered_events()
                 except ValueError:
                     self._faulty(Fault.UNREADABLE_CHANGE, 1)
             is_over = len(entries) < _CHANGES_AT_ONCE
             first = first if is_over else f"({text(items(entries[-1])[0])}"
-        self._view.events.begin_after(events[0].id - 1 if events else self._last_event)
+        since = 0 if is_whole else events[0].id - 1 if events else self._last_event
+        self._view.events.begin_after(since)
         for event in events:
             self._view.events.keep(event)
         self._has_events = True

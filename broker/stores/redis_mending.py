@@ -55,31 +55,36 @@ class Mending:
                 self._faulty(Fault.SET_ASIDE, 1)
                 logger.error("what is stored as session %r is none, and is set aside for a day", session_id)
 
-    async def mend(self, live: Sequence[str], ended: Iterable[str], position: str) -> None:
+    async def mend(self, live: Sequence[str], ended: Iterable[str], position: str) -> bool:
         """Make claims, counts and index what the sessions say, unless another broker is at it.
 
-        `position`: the change up to which everything is known.
+        `position`: the change up to which everything is known. Returns whether sessions came back into the index.
         """
         mending = self._base + "mending"
         if await self._link.call("SET", mending, self._view.writer, "NX", "PX", _MENDING_MS) is None:
-            return
+            return False
         for some in portions(live, SESSIONS_AT_ONCE):
             mended, doubled = items(await self._link.script(self._scripts.mend_claims, [self._base], some))
             self._tell(Fault.CLAIM_MENDED, texts(mended))
             self._tell(Fault.CLAIM_DOUBLED, texts(doubled))
-        if self._seeks_strays:
-            await self._gather_strays({*live, *ended})
+        if self._seeks_strays and await self._gather_strays({*live, *ended}):
+            return True
         await self._mend_counts(position)
+        return False
 
     async def _found(self, session_id: str) -> bytes:
         key = f"{self._base}session:{session_id}"
         found = await self._link.call("GET", key) if await self._link.call("TYPE", key) == b"string" else b""
         return found if isinstance(found, bytes) else b""
 
-    async def _gather_strays(self, indexed: set[str]) -> None:
-        """Go through all keys once: free the claims of sessions that are gone, index the sessions that are not."""
+    async def _gather_strays(self, indexed: set[str]) -> bool:
+        """Go through all keys once: free the claims of sessions that are gone, index the sessions that are not.
+
+        Returns whether there were such sessions.
+        """
         self._seeks_strays = False
         cursor: Reply = b"0"
+        found_any = False
         while True:
             command = ("SCAN", text(cursor), "MATCH", f"{_literal(self._base)}*", "COUNT", 1000)
             cursor, found = items(await self._link.call(*command))
@@ -91,11 +96,12 @@ class Mending:
                     texts(await self._link.script(self._scripts.free_claims, [self._base], claims)),
                 )
             sessions = (name.removeprefix("session:") for name in names if name.startswith("session:"))
-            await self._index([session_id for session_id in sessions if session_id not in indexed])
+            found_any |= await self._index([session_id for session_id in sessions if session_id not in indexed])
             if cursor == b"0":
-                return
+                return found_any
 
-    async def _index(self, session_ids: Iterable[str]) -> None:
+    async def _index(self, session_ids: Iterable[str]) -> bool:
+        found_any = False
         for session_id in session_ids:
             try:
                 session = Record.parse(session_id, await self._found(session_id)).session
@@ -107,7 +113,9 @@ class Mending:
             else:
                 added = await self._link.call("ZADD", self._base + "ended", session.forget_at, session_id)
             if added:
+                found_any = True
                 self._tell(Fault.INDEX_MENDED, [session_id])
+        return found_any
 
     async def _mend_counts(self, position: str) -> None:
         """Compare counts where nothing is under way; those of a store that is never still are compared another time."""
@@ -133,6 +141,8 @@ class Mending:
 
     def _tell(self, fault: Fault, names: Sequence[str]) -> None:
         if names:
+            # Who broke this may have broken more.
+            self._seeks_strays = True
             logger.error("mended in the store (%s): %s", fault.value, ", ".join(names[:16]))
             self._faulty(fault, len(names))
 

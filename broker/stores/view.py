@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import Context, copy_context
@@ -10,12 +9,13 @@ from uuid import uuid4
 
 from broker.changes import ChangeFeed
 from broker.core.session import Session
-from broker.stores.base import WriteListener
+from broker.stores.base import PoolFull, WriteListener, WriteRace
 from broker.stores.event_log import EventLog
 from broker.stores.picture import Picture
 from broker.stores.records import Change, Record, place_of
+from signaling.errors import Deposed
 
-logger = logging.getLogger(__name__)
+_MOST_DOUBTFUL = 1000
 
 
 class View:
@@ -31,6 +31,7 @@ class View:
         self._own_listeners: list[WriteListener] = []
         self._listeners: list[WriteListener] = []
         self._under_way: dict[str, list[Context]] = {}
+        self._doubtful: dict[str, Session] = {}
         self._touched: set[str] = set()
 
     def listen(self, listener: WriteListener, *, of_others: bool) -> None:
@@ -46,6 +47,14 @@ class View:
         try:
             with self.picture.writing(session, before):
                 yield
+        except (WriteRace, PoolFull, Deposed):
+            raise
+        except BaseException:
+            # Its answer was lost. Should it turn out to be written, it is told of then.
+            self._doubtful[session.id] = session
+            if len(self._doubtful) > _MOST_DOUBTFUL:
+                del self._doubtful[next(iter(self._doubtful))]
+            raise
         finally:
             contexts.remove(context)
             if not contexts:
@@ -106,6 +115,7 @@ class View:
 
     def _tell(self, before: Session | None, after: Session, *, own: bool) -> None:
         """Listeners hear of a write in the context of who made it, whichever way the news came."""
+        own |= self._doubtful.pop(after.id, None) == after
         context = self._under_way.get(after.id, [None])[0] if own else None
         for listener in (*self._own_listeners, *self._listeners) if own else self._listeners:
             if context is None:

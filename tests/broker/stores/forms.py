@@ -12,6 +12,7 @@ import pytest
 
 from broker.stores.base import Store
 from broker.stores.epoch import Epoch, EpochState
+from broker.stores.faults import Faulty
 from broker.stores.memory import MemoryStore
 from broker.stores.redis import RedisStore
 from broker.stores.redis_feed import FeedSettings
@@ -50,10 +51,11 @@ async def redis_store(
     kept_ended: int = 20_000,
     feed: FeedSettings | None = None,
     epoch: Epoch | None = READY,
+    faulty: Faulty = lambda fault, count: None,
 ) -> AsyncIterator[RedisStore]:
     """One broker's way to the store of these settings; its epoch is set where there is none."""
     link = RedisLink(settings)
-    store = RedisStore(link, clock=clock, kept_ended=kept_ended, feed=feed)
+    store = RedisStore(link, clock=clock, kept_ended=kept_ended, feed=feed, faulty=faulty)
     if epoch is not None:
         await store.set_epoch(epoch, instead_of=None)
     running = asyncio.create_task(store.run(), name="store")
