@@ -23,10 +23,10 @@ from broker.app import Broker
 from broker.core.catalog import Clocks
 from broker.core.slot import Backend, BackendState, SlotRef
 from broker.listening import ListenAddress, listen
+from broker.process import set_aside_what_stays
 from broker.providers.base import Activation, LaunchOrder
 from broker.settings import BrokerSettings
 from broker.state import state_in_process
-from broker.up import set_aside_what_stays
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
 from signaling.table import ChangeSignal, MemoryRouteTable
 from tests.broker.samples import make_catalog, make_profile

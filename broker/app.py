@@ -99,6 +99,7 @@ class Broker:
         self._identity = Identity(settings.identity, Networks(settings.trusted_proxies))
         self._access_keys = access_keys(settings.nimble)
         self._tokens = AdmissionTokens.of(settings.admission, clock=routes.now)
+        self._fellows = None if state.brokers is None else Fellows(state.brokers, self._tokens.fingerprints)
         self._events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
         self._watch = Watch(
             self._store,
@@ -109,6 +110,7 @@ class Broker:
             neighbours=neighbours or Neighbours(),
             event_streams=lambda: self._events.open,
         )
+        state.on_fault(self._watch.store_is_faulty)
         self._converging = Converging(
             state,
             self._catalog,
@@ -119,16 +121,18 @@ class Broker:
         )
         self._stopping = False
 
+    async def join(self) -> None:
+        """Take a place among other brokers, if there may be any. Raises ConfigurationError where one contradicts."""
+        if self._fellows is not None:
+            await self._fellows.join()
+
     async def run(
         self, sockets: Sequence[socket.socket], stop: asyncio.Event, *, started: Callable[[], None] = lambda: None
     ) -> None:
         """Serve on these listening sockets until `stop` is set; then take nothing new and end every session.
 
-        Those that other brokers can go on with are left to them. Raises ConfigurationError where others contradict.
+        Those that other brokers can go on with are left to them.
         """
-        fellows = None if self._state.brokers is None else Fellows(self._state.brokers, self._tokens.fingerprints)
-        if fellows is not None:
-            await fellows.join()
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._store.run(), name="store"),
@@ -137,8 +141,8 @@ class Broker:
                 group.create_task(self._nodes.run(), name="nodes"),
                 group.create_task(self._identity.run(), name="identity"),
             ]
-            if fellows is not None:
-                tasks.append(group.create_task(fellows.run(), name="fellow brokers"))
+            if self._fellows is not None:
+                tasks.append(group.create_task(self._fellows.run(), name="fellow brokers"))
             await self._tokens.publish(self._routes)
             tasks.append(group.create_task(self._tokens.run(self._routes), name="admission keys"))
             async with self._serving(sockets) as servers:

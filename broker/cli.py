@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
-    if options.command == "up":
-        return _up(options)
+    if options.command in ("up", "broker"):
+        return _serve(options)
     if options.command == "relay":
         from broker import relay_command
 
@@ -43,26 +43,28 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
         from broker import key_command
 
         return key_command.run(options)
-    if options.command in client.COMMANDS:
-        return client.run(options)
-    return _complain(
-        f"`pixelferry {options.command}` alone needs a shared store, which this release does not have: "
-        "run `pixelferry up`, which is broker and relay in one process",
-        EXIT_USAGE,
-    )
+    return client.run(options)
 
 
-def _up(options: argparse.Namespace) -> int:
-    from broker import up
+def _serve(options: argparse.Namespace) -> int:
+    """`pixelferry up` and `pixelferry broker`."""
     from broker.configuration import ConfigurationError
     from broker.listening import CannotListen
-    from broker.settings import CONFIG_VARIABLE, load
+    from broker.settings import CONFIG_VARIABLE, BrokerSettings, load
 
-    given = {name: value for name, value in vars(options).items() if value is not None}
+    given: dict[str, object] = {name: value for name, value in vars(options).items() if value is not None}
     config = given.pop("config", None) or os.environ.get(CONFIG_VARIABLE) or None
-    del given["command"]
+    if "redis" in given:
+        given["redis"] = {"url": given["redis"]}
+    path = None if config is None else Path(str(config))
     try:
-        return up.run(load(up.UpSettings, given, None if config is None else Path(config)))
+        if given.pop("command") == "broker":
+            from broker import broker_command
+
+            return broker_command.run(load(BrokerSettings, given, path))
+        from broker import up
+
+        return up.run(load(up.UpSettings, given, path))
     except ConfigurationError as error:
         return _complain(str(error), EXIT_USAGE)
     except CannotListen as error:
@@ -81,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pixelferry {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     _add_up(commands.add_parser("up", help="broker, relay and page on this machine, until Ctrl-C", allow_abbrev=False))
-    commands.add_parser("broker", help="the broker alone (needs a shared store: not in this release)")
+    _add_broker(commands.add_parser("broker", help="a broker alone, one of many on one Redis", allow_abbrev=False))
     _add_relay(commands)
     _add_key(commands)
     commands.add_parser("streamer", help="a streaming backend: test-pattern or usd-viewer", add_help=False)
@@ -91,6 +93,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.description = "Broker, relay and viewer page in one process; streaming backends are its children."
+    _add_serving(parser, redis="keep sessions in this Redis, which relays and brokers beside this one may share")
+
+
+def _add_broker(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "API, viewer page and whatever makes sessions true. Any number of brokers share a Redis, and each may die at "
+        "any time. Relays (`pixelferry relay`) and nodes (docs/nodes.md) are processes of their own."
+    )
+    _add_serving(parser, redis="the Redis that brokers and relays share, such as redis://127.0.0.1:6379/0")
+
+
+def _add_serving(parser: argparse.ArgumentParser, *, redis: str) -> None:
     parser.epilog = (
         "Every setting can also be given by environment (PIXELFERRY_LISTEN, PIXELFERRY_RELAY__PORTS) or in the TOML "
         "file of --config; the command line comes before the environment, the environment before the file. "
@@ -100,6 +114,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--listen", metavar="HOST:PORT", help="where API and page are (default: 127.0.0.1:8080, or the next free port)"
     )
+    parser.add_argument("--redis", metavar="URL", help=redis)
     parser.add_argument("--catalog", metavar="FILE", help="TOML file of applications and profiles (docs/profiles.md)")
     parser.add_argument("--usd-root", metavar="FOLDER", help="folder whose stages the USD viewer may open")
     parser.add_argument("--routes-shape", metavar="SHAPE", help="by-mount (default), nested or flat")

@@ -24,6 +24,7 @@ from broker.identity_settings import AdmissionSettings, IdentitySettings
 from broker.listening import ListenAddress
 from broker.nimble_settings import NimbleSettings
 from broker.node_settings import NodeSettings
+from signaling.redis_settings import RedisSettings
 from signaling.routes import PortRange
 
 PREFIX = "PIXELFERRY_"
@@ -145,6 +146,9 @@ class BrokerSettings(BaseSettings):
 
     listen: Annotated[ListenAddress, NoDecode, BeforeValidator(_address)] | None = None
     """Where API and page are: `host:port`. Default: 127.0.0.1:8080, or the next free port."""
+
+    redis: RedisSettings | None = None
+    """The Redis that brokers share, as signaling/redis_settings.py has it. Default: none, all ends with the process."""
 
     names: Annotated[tuple[Annotated[str, AfterValidator(_name)], ...], NoDecode, BeforeValidator(_split)] = ()
     """Names under which clients reach the API, besides localhost, the loopback addresses and the listen address.
@@ -290,6 +294,8 @@ def _origin(
     """Source and key, as its writer knows them, of the value at this place."""
     path = tuple(str(part) for part in loc)
     for length in range(len(path), 0, -1):
+        if path[:length] == ("redis", "url") and path[:length] in flattened(options):
+            return "command line", "--redis"
         if path[:length] in flattened(options):
             return "command line", "--" + "-".join(path[:length]).replace("_", "-")
         if path[:length] in flattened(environment):

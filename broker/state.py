@@ -11,6 +11,7 @@ from broker.fellows import BrokerList
 from broker.stores.base import Store
 from broker.stores.catalog import CatalogStore, MemoryCatalogStore
 from broker.stores.epoch import Epochs
+from broker.stores.faults import Faulty
 from broker.stores.lease import Lease, MemoryLease
 from broker.stores.memory import MemoryStore
 from broker.stores.nodes import MemoryNodeStore, NodeStore
@@ -21,7 +22,8 @@ from signaling.table import MemoryRouteTable, RouteTable
 class State:
     """Each of these in one form or another. `epochs` is None where data cannot be lost while a broker lives.
 
-    Where `brokers` are listed, there may be several, and none ends what another goes on with.
+    Where `brokers` are listed, there may be several, and none ends what another goes on with. `on_fault` has a listener
+    told of faults in what is stored.
     """
 
     routes: RouteTable
@@ -31,6 +33,7 @@ class State:
     lease: Lease
     epochs: Epochs | None = None
     brokers: BrokerList | None = None
+    on_fault: Callable[[Faulty], None] = lambda listener: None
 
     @property
     def is_shared(self) -> bool:

@@ -22,6 +22,7 @@ from broker.identity.networks import Networks
 from broker.metrics import Metrics, Trouble
 from broker.sessions import Sessions
 from broker.stores.base import Store
+from broker.stores.faults import Fault
 from signaling.errors import TableUnavailable
 from signaling.table import RouteTable
 
@@ -81,6 +82,10 @@ class Watch:
     def know(self, application: web.Application, *, pages: Sequence[web.AbstractRouteDef]) -> None:
         """Tell the application's routes apart from now on; pages count as one."""
         self._observer.know(application, pages=pages)
+
+    def store_is_faulty(self, fault: Fault, count: int) -> None:
+        """Faults were found in what is stored."""
+        self._metrics.store_is_faulty(fault, count)
 
     def troubled(self, error: Exception) -> None:
         """A session did not converge."""

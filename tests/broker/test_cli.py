@@ -68,8 +68,36 @@ def test_without_a_command_it_says_how_it_is_used() -> None:
     assert done.returncode == 2 and "usage: pixelferry" in done.stderr
 
 
-def test_what_needs_a_shared_store_says_so() -> None:
-    assert_one_line(pixelferry("broker"), 2, "shared store", "pixelferry up")
+CATALOG = """
+[applications.a]
+name = "A"
+default_version = "1.0.0"
+[applications.a.versions."1.0.0"]
+[profiles.p]
+name = "P"
+applications = [{ id = "a" }]
+command = ["true"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "redis.url: is missing: name the Redis that brokers share by --redis"),
+        (("--redis", "http://x"), "command line: --redis: must begin with redis://"),
+        (("--redis", "redis://x"), "catalog: is missing: name one whose profiles are for nodes. `pixelferry broker`"),
+        (("--redis", "redis://x", "--catalog", "{catalog}"), "profiles.p.provider: is 'process'. `pixelferry broker`"),
+    ],
+)
+def test_a_broker_alone_says_what_it_lacks(
+    arguments: tuple[str, ...], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalog = tmp_path / "catalog.toml"
+    catalog.write_text(CATALOG)
+    status = main(["broker", *(one.format(catalog=catalog) for one in arguments)])
+    told = capsys.readouterr().err
+    assert (status, len(told.splitlines())) == (2, 1)
+    assert complaint in told
 
 
 @pytest.mark.parametrize(
