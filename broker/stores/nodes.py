@@ -54,11 +54,17 @@ class MemoryNodeStore:
     """Nodes that are known as long as the process lives."""
 
     def __init__(
-        self, clock: Callable[[], float] = time.time, *, clocks: NodeClocks | None = None, most: int = MOST_NODES
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        clocks: NodeClocks | None = None,
+        most: int = MOST_NODES,
+        forget_s: float = FORGET_S,
     ) -> None:
         self._clock = clock
         self._clocks = clocks or NodeClocks()
         self._most = most
+        self._forget_s = forget_s
         self._nodes: dict[str, Node] = {}
         self._fleet = Fleet(self._nodes, self._clocks, clock())
         self._changed = ChangeSignal()
@@ -99,7 +105,7 @@ class MemoryNodeStore:
         return self._changed.follow()
 
     def _forget(self, now: float) -> None:
-        for name in [name for name, node in self._nodes.items() if now - node.heard_at > FORGET_S]:
+        for name in [name for name, node in self._nodes.items() if now - node.heard_at > self._forget_s]:
             del self._nodes[name]
 
 
