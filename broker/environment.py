@@ -14,8 +14,8 @@ _OTHERS = ("TOKEN", "URL")
 """What the command line's client reads."""
 
 _BACKENDS = (
-    *("ARG_", "BACKEND_HOST", "CONTROL_", "ENCODER", "MAX_BITRATE", "MEDIA_PORT", "SIGNALING_PORT"),
-    *("USD_", "VIDEO"),
+    *("ARG_", "BACKEND_HOST", "CONTROL_", "ENCODER", "MAX_BITRATE", "MEDIA_PORT", "NODE_TOKEN", "SIGNALING_PORT"),
+    *("SLOT", "USD_", "VIDEO"),
 )
 """How those begin that streaming backends read: they inherit the environment."""
 
