@@ -25,6 +25,7 @@ class Faults:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._recorder = cluster.recorder
+        self._busy: dict[str, asyncio.Lock] = {}
         self._does: Mapping[FaultKind, Callable[[Fault], Awaitable[object]]] = {
             FaultKind.KILL_BROKER: lambda fault: self.kill_broker(fault.target, down_s=fault.lasts_s),
             FaultKind.STOP_BROKER: lambda fault: self.stop_broker(fault.target, down_s=fault.lasts_s),
@@ -43,8 +44,9 @@ class Faults:
         }
 
     async def carry_out(self, fault: Fault) -> None:
-        """One of the schedule's."""
-        await self._does[fault.kind](fault)
+        """One of the schedule's. What is done to a part waits until it is over what was done before."""
+        async with self._busy.setdefault(fault.target, asyncio.Lock()):
+            await self._does[fault.kind](fault)
 
     async def kill_broker(self, name: str, *, down_s: float) -> None:
         """kill -9, and start anew after a while."""

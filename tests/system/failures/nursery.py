@@ -13,7 +13,7 @@ from pathlib import Path
 
 _START_S = 60.0
 _END_S = 10.0
-MODULES = ("broker.cli", "broker.up", "broker.app", "signaling.relay")
+MODULES = ("broker.cli", "broker.broker_command", "broker.relay_command")
 """What brokers and relays need; what is not here is imported by the child itself."""
 
 
