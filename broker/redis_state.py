@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from broker.core.node import NodeClocks
 from broker.state import State
 from broker.stores.faults import Fault, Faulty
-from broker.stores.nodes import MemoryNodeStore
 from broker.stores.redis import RedisStore
 from broker.stores.redis_brokers import RedisBrokers
 from broker.stores.redis_catalog import RedisCatalogStore
 from broker.stores.redis_lease import RedisLease
+from broker.stores.redis_nodes import RedisNodeStore
 from signaling.redis_link import RedisLink, RedisUnavailable
 from signaling.redis_settings import RedisSettings
 from signaling.table_redis import RedisRouteTable
@@ -51,7 +51,7 @@ async def redis_state(settings: RedisSettings, *, node_clocks: NodeClocks | None
             routes=table,
             store=store,
             catalog=RedisCatalogStore(link),
-            nodes=MemoryNodeStore(clocks=node_clocks),
+            nodes=RedisNodeStore(link, clocks=node_clocks),
             lease=RedisLease(leasing),
             epochs=store,
             brokers=RedisBrokers(leasing),

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from broker.core.node import Node, NodeSlot, SlotState
-from broker.node_file import ControlToken, Labels, NodeName, Port, Zone
+from broker.node_file import Labels, Port, Zone
+from broker.node_settings import NODE_NAME
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{0,64}$")]
 
@@ -29,7 +30,7 @@ class SlotSaid(_Body):
     control_port: Port
     """Where its control API is (docs/protocol.md, control)."""
 
-    control_token: ControlToken
+    control_token: Annotated[str, Field(pattern=r"^[\x21-\x7e]{16,256}$")]
     """The bearer token of its control API, fresh for each run of the backend."""
 
     instance: Annotated[Word, Field(min_length=1)]
@@ -99,7 +100,7 @@ class NodeSaid(_Body):
 class NodePath(_Body):
     """A node named in the path."""
 
-    name: NodeName
+    name: Annotated[str, Field(pattern=f"^{NODE_NAME.pattern}$")]
 
 
 class ReleaseReply(BaseModel):
