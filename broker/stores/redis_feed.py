@@ -20,7 +20,7 @@ from broker.stores.redis_mending import SESSIONS_AT_ONCE, Mending, portions
 from broker.stores.scripts import Scripts
 from broker.stores.view import View
 from signaling.redis_clock import RedisClock
-from signaling.redis_link import RedisLink, RedisUnavailable, Reply
+from signaling.redis_link import RedisLink, RedisRefused, RedisUnavailable, Reply
 from signaling.redis_replies import items, number, pairs, text, texts
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Feed:
         self._position, self._number, self._last_event = _START, 0, 0
         self._heard_at = 0.0
         self._progress = asyncio.Condition()
-        self._is_loaded = False
+        self._is_loaded = self._is_away = False
         self._has_events = False
         self._epoch_read = ""
         self._reread = asyncio.Event()
@@ -87,8 +87,8 @@ class Feed:
 
     @property
     def is_away(self) -> bool:
-        """Whether there was a picture, and it is known to be old."""
-        return self._has_events and not self._is_loaded
+        """Whether the store was found not to be of use, and is tried again."""
+        return self._is_away
 
     @property
     def place(self) -> int:
@@ -138,7 +138,7 @@ class Feed:
     def _go_stale(self, trouble: str) -> None:
         if self._is_loaded:
             logger.warning("the session store is not followed: %s", trouble)
-        self.trouble, self._is_loaded = trouble, False
+        self.trouble, self._is_loaded, self._is_away = trouble, False, True
 
     async def _hear(self) -> None:
         """Wait a moment for changes, and take them in."""
@@ -190,11 +190,15 @@ class Feed:
         self._view.picture.linger_besides(until, self._now(), self.place)
         if not self._has_events:
             await self._read_events()
-        self._is_loaded, self.trouble = True, ""
+        self.trouble, self._is_loaded, self._is_away = "", True, False
         await self._made_progress()
-        await self._mending.set_aside(broken)
-        if await self._mending.mend(list(live), ended, self._position):
-            self._reread.set()
+        try:
+            await self._mending.set_aside(broken)
+            if await self._mending.mend(list(live), ended, self._position):
+                self._reread.set()
+        except RedisRefused as error:
+            # One that takes no writes now, for its memory or its disk is full, can be read for all that.
+            logger.warning("the session store is not mended for now: %s", error)
 
     async def _see_types(self) -> None:
         found = await self._link.calls([("TYPE", self._base + name) for name in _TYPES])
