@@ -11,7 +11,7 @@ from aiohttp import web
 
 from broker.core.node import NodeSlot, SlotState
 
-TOKEN = "a token of a control port"
+TOKEN = "a-token-of-a-control-port"
 
 
 @dataclass
