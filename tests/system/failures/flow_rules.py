@@ -48,10 +48,11 @@ def _stood_on_what_failed(flow: Flow, excuses: Excuses, began: float, ended: flo
 
 
 def _may_stay_away(session: str, flow: Flow, excuses: Excuses) -> bool:
-    """Its session was deleted or lost, or its backend is gone."""
+    """Its session was deleted or lost, or its backend went before another path was due."""
+    due = excuses.all_there_from(flow.ended) + excuses.bounds.reroute_s
     return (
         excuses.delete_began_before(session)
         or excuses.may_be_lost(session)
-        or excuses.during(Part.NODE, flow.node, flow.ended - 15, flow.ended + 1)
-        or excuses.during(Part.BACKEND, session, flow.ended - 15, flow.ended + 1)
+        or excuses.during(Part.NODE, flow.node, flow.ended - 15, due)
+        or excuses.during(Part.BACKEND, session, flow.ended - 15, due)
     )

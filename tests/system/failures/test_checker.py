@@ -351,6 +351,10 @@ def test_a_viewer_is_never_left_without_a_path() -> None:
     assert violations(of_the_deleted) == []
     its_node_went = Outage(Part.NODE, "n1", 38, 90)
     assert violations(replace(left_alone, outages=(killed, its_node_went))) == []
+    for part, name in ((Part.NODE, "n1"), (Part.BACKEND, "s1")):
+        in_between, too_late = Outage(part, name, 45, 90), Outage(part, name, 51, 90)
+        assert violations(replace(left_alone, outages=(killed, in_between))) == []
+        assert rules_broken_by(replace(left_alone, outages=(killed, too_late))) == {"cut"}
 
 
 @given(st.sampled_from(RULES), st.lists(st.floats(10, 90), max_size=5))
