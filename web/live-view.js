@@ -7,7 +7,7 @@ import { SoundSwitch } from "./sound-switch.js";
 import { deliveredOf, rowsOf } from "./stats-rows.js";
 
 /** @typedef {import("./messages.js").Notice} Notice */
-/** @typedef {import("./stream-client.js").StreamConnection} StreamConnection */
+/** @typedef {import("./lasting-stream.js").LastingStream} LastingStream */
 
 const NOTICE_MS = 8000;
 const MAX_NOTICES = 4;
@@ -18,11 +18,12 @@ export class LiveView {
   #stats = element("stats", HTMLElement);
   #statsButton = element("stats-button", HTMLButtonElement);
   #state = element("state", HTMLElement);
+  #reconnecting = element("reconnecting", HTMLElement);
   #sound = new SoundSwitch();
   /** @type {import("./stats-rows.js").Delivered | null} */
   #delivered = null;
   #timer = 0;
-  /** @type {StreamConnection | null} */
+  /** @type {LastingStream | null} */
   #stream = null;
 
   constructor() {
@@ -35,7 +36,7 @@ export class LiveView {
   /**
    * Follow this stream until it ends.
    *
-   * @param {StreamConnection} stream
+   * @param {LastingStream} stream
    */
   follow(stream) {
     this.#stream = stream;
@@ -55,11 +56,12 @@ export class LiveView {
     clearInterval(this.#timer);
     this.#stream = this.#delivered = null;
     this.#sound.clear();
+    this.#reconnecting.hidden = true;
     this.#notices.replaceChildren();
     this.#stats.replaceChildren();
   }
 
-  /** @param {StreamConnection} stream */
+  /** @param {LastingStream} stream */
   #tellState(stream) {
     if (stream !== this.#stream) {
       return;
@@ -67,7 +69,14 @@ export class LiveView {
     const live = stream.role === "viewer" ? "View only" : "Live";
     this.#state.dataset.state = stream.state;
     this.#sound.follow(stream);
-    this.#state.textContent = { connecting: "", connected: live, interrupted: "Interrupted", ended: "Disconnected" }[stream.state];
+    this.#reconnecting.hidden = stream.state !== "reconnecting";
+    this.#state.textContent = {
+      connecting: "",
+      connected: live,
+      interrupted: "Interrupted",
+      reconnecting: "Reconnecting",
+      ended: "Disconnected",
+    }[stream.state];
   }
 
   /** @param {Notice} notice */
@@ -100,7 +109,7 @@ export class LiveView {
       return;
     }
     const stats = await stream.stats(); // asked for while hidden, too: rates are since the last time
-    if (!this.#stats.hidden && stream === this.#stream) {
+    if (stats !== null && !this.#stats.hidden && stream === this.#stream) {
       this.#stats.replaceChildren(
         ...rowsOf(stats, this.#delivered).flatMap(([name, value]) => [textElement("dt", name), textElement("dd", value)]),
       );

@@ -5,7 +5,7 @@
 
 import { element } from "./dom.js";
 
-/** @typedef {import("./stream-client.js").StreamConnection} StreamConnection */
+/** @typedef {import("./lasting-stream.js").LastingStream} LastingStream */
 
 export class SoundSwitch {
   #button = element("sound-button", HTMLButtonElement);
@@ -19,7 +19,7 @@ export class SoundSwitch {
   /**
    * Show the button where this stream brings sound.
    *
-   * @param {StreamConnection} stream
+   * @param {LastingStream} stream
    */
   follow(stream) {
     this.#button.hidden = stream.stream.getAudioTracks().length === 0;

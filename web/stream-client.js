@@ -328,7 +328,7 @@ export class StreamConnection extends EventTarget {
     this.#lifetime.abort();
     this.#socket.close(1000);
     this.#peer.close();
-    if (this.#options.videoElement?.srcObject === this.stream) {
+    if (this.#options.videoElement?.srcObject === this.stream && !this.#options.keepPicture) {
       this.#options.videoElement.srcObject = null;
     }
     this.#enter("ended");

@@ -13,8 +13,9 @@ import { element } from "./dom.js";
 import { LiveView } from "./live-view.js";
 import { ProgressView } from "./progress-view.js";
 import { drawEnding } from "./end-view.js";
-import { endOf, warningOf } from "./session-events.js";
-import { StreamConnection, StreamError } from "./stream-client.js";
+import { LastingStream } from "./lasting-stream.js";
+import { warningOf } from "./session-events.js";
+import { StreamError } from "./stream-error.js";
 import { WarningView } from "./warning-view.js";
 import { CONNECTING, endingOf, progressText, stepOf } from "./words.js";
 
@@ -41,7 +42,7 @@ class Page {
   #sessionId = null;
   /** @type {StartRequest | null} */
   #lastRequest = null;
-  /** @type {StreamConnection | null} */
+  /** @type {LastingStream | null} */
   #stream = null;
   /** @type {AbortController | null} */
   #attempt = null;
@@ -204,14 +205,11 @@ class Page {
    * @param {AbortSignal} signal
    */
   async #connect(session, signal) {
-    if (session.route === null) {
-      throw new BrokerError(502, "The broker gave no route to the session.");
-    }
     this.#progress.tell(CONNECTING, "Connecting to the stream");
-    const stream = new StreamConnection({
-      sessionId: session.id,
-      ...session.route,
-      token: session.token ?? (isToken(this.#broker.accessToken) ? this.#broker.accessToken : null),
+    const stream = new LastingStream({
+      broker: this.#broker,
+      session,
+      token: isToken(this.#broker.accessToken) ? this.#broker.accessToken : null,
       brokerUrl: brokerRoot(),
       video: VIDEO,
       videoElement: this.#picture,
@@ -222,6 +220,7 @@ class Page {
     if (this.#broker.accessToken !== null && session.token === null) {
       stream.addEventListener("token", () => (this.#broker.accessToken = stream.token));
     }
+    stream.addEventListener("session", (event) => this.#hear(/** @type {CustomEvent} */ (event).detail));
     this.#live.follow(stream);
     const firstFrame = new Promise((resolve) => stream.addEventListener("firstframe", resolve, { once: true }));
     const end = new Promise((_, reject) => {
@@ -234,36 +233,26 @@ class Page {
     stream.addEventListener("end", (event) => this.#ended(stream, /** @type {CustomEvent} */ (event).detail));
     this.#title(this.#nameOf(session.application));
     this.#show("live");
-    this.#watch(session.id, signal).catch(() => {}); // the stream tells its end, only not why
   }
 
-  /**
-   * Hear from the broker what the stream does not tell: that a clock is about to end the session, and why it ended.
-   *
-   * @param {string} sessionId
-   * @param {AbortSignal} signal
-   */
-  async #watch(sessionId, signal) {
-    for await (const { type, data } of this.#broker.events(sessionId, signal)) {
-      if (type === "warning") {
-        this.#warning.show(warningOf(data));
-      } else if (type === "ended" && !signal.aborted) {
-        this.#showEnd(endOf(data));
-      }
+  /** @param {import("./events-client.js").BrokerEvent} event */
+  #hear({ type, data }) {
+    if (type === "warning") {
+      this.#warning.show(warningOf(data));
     }
   }
 
   // The end.
 
   /**
-   * @param {StreamConnection} stream
+   * @param {LastingStream} stream
    * @param {unknown} error
    */
   async #ended(stream, error) {
-    if (stream !== this.#stream || !(error instanceof StreamError) || error.code === "closed") {
+    if (stream !== this.#stream || !(error instanceof Error) || (error instanceof StreamError && error.code === "closed")) {
       return; // the page itself went on to something else
     }
-    const reason = await this.#reason(error);
+    const reason = error instanceof StreamError ? await this.#reason(error) : error;
     if (stream === this.#stream) {
       this.#showEnd(reason);
     }
