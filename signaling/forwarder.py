@@ -48,7 +48,8 @@ class Forwarder:
             await self.close(CloseCode.ENDED)
             taken = exc.errno == errno.EADDRINUSE
             error = RouteError.PORT_TAKEN if taken else RouteError.BIND_REFUSED
-            raise PortUnavailable(self._settings.host, self.route.signaling_port, error) from exc
+            port = self._settings.bound_port(self.route.signaling_port)
+            raise PortUnavailable(self._settings.host, port, error) from exc
         except BaseException:
             await asyncio.wait([opening])
             await self.close(CloseCode.DRAINING)

@@ -23,6 +23,7 @@ from signaling.metrics import RelayCounters, SignalingRefusal
 from signaling.opening import BackendRefused, Opening
 from signaling.routes import Admission, Route, SignalingKind
 from signaling.settings import RelaySettings
+from signaling.sockets import listening_socket
 from signaling.tcp import Splice
 from signaling.upgrade import BadHandshake, refusing
 from signaling.viewer import BackendUnreachable, Viewer
@@ -82,9 +83,13 @@ class SignalingPort:
     async def open(self) -> None:
         """Bind the route's signaling port; raises OSError."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._accept, self._settings.host, self._route.signaling_port, backlog=_BACKLOG
-        )
+        port = self._settings.bound_port(self._route.signaling_port)
+        listener = listening_socket(self._settings.host, port)
+        try:
+            self._server = await loop.create_server(self._accept, sock=listener, backlog=_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
         self._timer = loop.call_later(_SWEEP_S, self._sweep_again)
 
     # To a successor.

@@ -54,6 +54,21 @@ class SocketFactory:
                 )
 
 
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A non-blocking TCP socket on this address, bound; `::` stands for both families. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, host != "::")
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def upstream_host(bind_host: str, backend_host: str) -> str:
     """The source address towards a backend: the relay's own where both are loopback, else what the kernel says."""
     if is_loopback(bind_host) and is_loopback(backend_host) and (":" in bind_host) == (":" in backend_host):

@@ -33,7 +33,7 @@ class Mirroring:
             yield mirror.tell()
             look_at = loop.time() + look_s
             while True:
-                changes = await said.after(mirror.position, wait_s=_RELAYS_EVERY_S)
+                changes = await said.after(mirror.position, wait_s=min(_RELAYS_EVERY_S, look_s))
                 is_whole = all(self._believe(*change) for change in changes)
                 if not is_whole or loop.time() >= look_at:
                     if not is_whole or not await self._is_up_to_date():

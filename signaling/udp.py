@@ -77,7 +77,8 @@ class UdpMediaPort:
         self._upstream_host = self._settings.upstream_host or upstream_host(
             self._settings.host, self.route.backend.host
         )
-        self._sock = self._downlink.port = self._sockets.bind(self._settings.host, self.route.media_port)
+        port = self._settings.bound_port(self.route.media_port)
+        self._sock = self._downlink.port = self._sockets.bind(self._settings.host, port)
         self.read()
 
     def read(self) -> None:
@@ -163,7 +164,8 @@ class UdpMediaPort:
         return targets
 
     def _add_path(self, viewer_id: str, bound: Upstream, targets: BackendTargets) -> UdpViewerPath:
-        client_facing = TransportAddress(self._settings.candidate_host, self.route.media_port)
+        host = self._settings.candidate_host_for(self._table.client_host(viewer_id))
+        client_facing = TransportAddress(host, self.route.media_port)
         path = self._paths[viewer_id] = UdpViewerPath(self, viewer_id, client_facing, bound, targets)
         return path
 

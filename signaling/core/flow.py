@@ -57,6 +57,10 @@ class FlowTable:
         """Await media of a viewer whose admitted signaling comes from `client_host`."""
         self._viewers[viewer_id] = Viewer(viewer_id, canonical_host(client_host))
 
+    def client_host(self, viewer_id: str) -> str:
+        """Where the signaling of a viewer that is there comes from."""
+        return self._viewers[viewer_id].host
+
     def close_viewer(self, viewer_id: str) -> tuple[int, ...]:
         """Forget a viewer; returns the flows that ended with it."""
         viewer = self._viewers.pop(viewer_id, None)
