@@ -63,9 +63,10 @@ async def open_connection(settings: RedisSettings, *, name: str, at: Address | N
     """
     address = at or await _primary(settings)
     connection = _connection(settings, address, name=name)
+    who = f"Redis at {settings.place.shown}"
     try:
-        await _connect(connection, settings)
-        await _check(connection, settings)
+        await _connect(connection, who)
+        await _check(connection, who)
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
@@ -82,21 +83,22 @@ async def _primary(settings: RedisSettings) -> Address | None:
         try:
             return await _ask_sentinel(settings, sentinel, place.service)
         except RedisUnavailable as error:
-            told.append(f"{sentinel[0]}:{sentinel[1]}: {error}")
+            told.append(str(error))
     raise RedisUnavailable(f"no Sentinel knows the primary of {place.service!r} ({'; '.join(told)})")
 
 
 async def _ask_sentinel(settings: RedisSettings, sentinel: Address, service: str) -> Address:
     connection = _connection(settings, sentinel, name="pixelferry", is_sentinel=True)
+    who = f"the Sentinel at {sentinel[0]}:{sentinel[1]}"
     try:
-        await _connect(connection, settings)
-        found = await _ask(connection, settings, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+        await _connect(connection, who)
+        found = await _ask(connection, who, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
     finally:
         await connection.disconnect(nowait=True)
     match found:
         case [bytes(host), bytes(port)] if port.isdigit():
             return host.decode(), int(port)
-    raise RedisUnavailable("it knows no such service")
+    raise RedisUnavailable(f"{who} knows no such service")
 
 
 def _connection(
@@ -133,35 +135,34 @@ def _connection(
     )
 
 
-async def _connect(connection: AbstractConnection, settings: RedisSettings) -> None:
+async def _connect(connection: AbstractConnection, who: str) -> None:
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
     except (RedisError, OSError) as error:
-        raise RedisUnavailable(_why(error, settings)) from error
+        raise RedisUnavailable(_why(error, who)) from error
 
 
-async def _ask(connection: AbstractConnection, settings: RedisSettings, *command: str) -> Reply:
+async def _ask(connection: AbstractConnection, who: str, *command: str) -> Reply:
     try:
         await connection.send_command(*command, check_health=False)
         reply: Reply = await connection.read_response(disable_decoding=True)
     except (RedisError, OSError) as error:
-        raise RedisUnavailable(_why(error, settings)) from error
+        raise RedisUnavailable(_why(error, who)) from error
     return reply
 
 
-async def _check(connection: AbstractConnection, settings: RedisSettings) -> None:
+async def _check(connection: AbstractConnection, who: str) -> None:
     """See that it is new enough and takes writes. HELLO tells both, to whoever may connect."""
-    shown = settings.place.shown
-    told = _hello(await _ask(connection, settings, "HELLO"))
+    told = _hello(await _ask(connection, who, "HELLO"))
     version, role = told.get("version", ""), told.get("role", "")
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if len(numbers) < 2 or told.get("mode") == "sentinel":
-        raise RedisUnavailable(f"what answers at {shown} is no Redis that holds data: name one in redis.url")
+        raise RedisUnavailable(f"{who} is no Redis that holds data: name one in redis.url")
     if numbers < OLDEST:
-        raise RedisUnavailable(f"Redis at {shown} has version {version}: 6.2 or newer is needed")
+        raise RedisUnavailable(f"{who} has version {version}: 6.2 or newer is needed")
     if role not in ("master", "primary"):
         raise RedisUnavailable(
-            f"Redis at {shown} is a read-only replica: name its primary in redis.url, or the Sentinels that know it"
+            f"{who} is a read-only replica: name its primary in redis.url, or the Sentinels that know it"
         )
 
 
@@ -172,29 +173,28 @@ def _hello(reply: Reply) -> dict[str, str]:
     return dict(zip(texts[::2], texts[1::2], strict=False))
 
 
-def _why(error: Exception, settings: RedisSettings) -> str:
-    """What is wrong with a Redis that could not be connected to, and the mend."""
-    shown = settings.place.shown
+def _why(error: Exception, who: str) -> str:
+    """What is wrong with one that could not be connected to, and the mend."""
     causes = [error, error.__cause__, error.__context__]
     told = str(error)
     if isinstance(error, BusyLoadingError):
-        return f"Redis at {shown} is still loading its data"
+        return f"{who} is still loading its data"
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return f"the certificate of Redis at {shown} is not trusted: set redis.ca_file ({told})"
+        return f"the certificate of {who} is not trusted: set redis.ca_file ({told})"
     if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return f"Redis at {shown} does not take this TLS connection: write redis:// if it has none ({told})"
+        return f"{who} does not take this TLS connection: write redis:// if it has none ({told})"
     if "NOAUTH" in told or "Authentication required" in told:
-        return f"Redis at {shown} asks for a password: set redis.password"
+        return f"{who} asks for a password: set redis.password"
     if isinstance(error, AuthenticationError) or "WRONGPASS" in told or "called without any password" in told:
-        return f"Redis at {shown} refuses the user or the password: mend redis.username and redis.password"
+        return f"{who} refuses the user or the password: mend redis.username and redis.password"
     if isinstance(error, NoPermissionError):
-        return f"Redis at {shown} does not let this user do all that is needed: {told}"
+        return f"{who} does not let this user do all that is needed: {told}"
     if isinstance(error, InvalidResponse):
-        return f"what answers at {shown} is not Redis: name one in redis.url"
+        return f"{who} is not Redis: name one in redis.url"
     if "unknown command" in told.lower():
-        return f"Redis at {shown} is too old: 6.2 or newer is needed"
+        return f"{who} is too old: 6.2 or newer is needed"
     if isinstance(error, ResponseError):
-        return f"Redis at {shown} refuses the connection: {told}"
-    if "closed" in told.lower():
-        return f"Redis at {shown} closed the connection at once: if it wants TLS, write rediss://"
-    return f"Redis at {shown} cannot be reached: start it, or mend redis.url ({told})"
+        return f"{who} refuses the connection: {told}"
+    if "closed" in told.lower() or "reset" in told.lower():
+        return f"{who} closed the connection at once: if it wants TLS, write rediss://"
+    return f"{who} cannot be reached: start it, or mend redis.url ({told})"

@@ -131,7 +131,9 @@ class RedisLink:
                     self._trouble = None
                     return replies
         except TimeoutError:
-            error = RedisUnavailable(f"Redis at {self.settings.place.shown} did not answer within {limit_s:g} s")
+            place = self.settings.place
+            hint = "; if it takes no TLS, write redis://" if place.tls and wire is None else ""
+            error = RedisUnavailable(f"Redis at {place.shown} did not answer within {limit_s:g} s{hint}")
             await self._lose(wire, error)
             raise error from None
         except RedisRefused as error:

@@ -30,7 +30,7 @@ class RedisServer:
         binary = shutil.which("redis-server") or shutil.which("valkey-server")
         if binary is None:
             absent("redis-server")
-        self._binary = binary
+        self.binary = binary
         self.folder = folder
         self.port = free_port()
         self.options: dict[str, str] = _EPHEMERAL | {name.replace("_", "-"): value for name, value in options.items()}
@@ -57,7 +57,7 @@ class RedisServer:
         self.stop()
         self.options |= {name.replace("_", "-"): value for name, value in options.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--unixsocket", self._socket_path, "--unixsocketperm", "700"]
         for name, value in self.options.items():
             command += [f"--{name}", *(value.split() if value else [""])]
