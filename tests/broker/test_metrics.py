@@ -12,8 +12,8 @@ from broker.core.catalog import Catalog
 from broker.core.session import EndReason, Phase, Session, State, ended
 from broker.metrics import Metrics, Trouble
 from broker.stores.faults import Fault
-from signaling.exposition import RelayCollector
-from signaling.metrics import Direction, RelayCounters
+from signaling.exposition import RelayCollector, RelayStateCollector
+from signaling.metrics import Direction, RelayCounters, RelayState
 from signaling.routes import RelayInfo
 from tests.broker.samples import RELAY, make_catalog, make_profile, make_session, session_id, with_ports
 
@@ -26,7 +26,8 @@ Value = Callable[..., float | None]
 
 @pytest.fixture
 def metrics() -> Metrics:
-    return Metrics(version="1.2.3", collectors=(RelayCollector(RelayCounters()),))
+    relay_alone = RelayStateCollector(lambda: RelayState(0, 0, 0, draining=False, table_is_away=False))
+    return Metrics(version="1.2.3", collectors=(RelayCollector(RelayCounters()), relay_alone))
 
 
 def read(

@@ -30,6 +30,12 @@ def table(*, limits: FlowLimits | None = None, opaque: bool = False, lite: bool 
     return flows
 
 
+def test_a_viewer_is_known_by_the_host_of_its_signaling() -> None:
+    flows = table()
+    flows.open_viewer("v2", "::ffff:192.0.2.9")
+    assert flows.client_host("v2") == "192.0.2.9"
+
+
 def admitted(verdict: ToBackend | Drop) -> ToBackend:
     assert isinstance(verdict, ToBackend), verdict
     return verdict
