@@ -57,16 +57,21 @@ class Agent:
         options = self._options
         low, high = options.ports
         each = (high - low + 1) // options.slots
-        environment = {**self._environment, "PIXELFERRY_SLOT": str(number)}
-        if options.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = options.gpus[number % len(options.gpus)]
 
         def changed() -> None:
             self._changed.set()
             registration.tell()
 
         ports = range(low + number * each, low + (number + 1) * each)
+        environment = self.environment_of(number)
         return Slot(number, options.command, environment, http, host=options.host, ports=ports, changed=changed)
+
+    def environment_of(self, number: int) -> dict[str, str]:
+        """What the backend in this slot gets besides its ports: its number, and its GPU where they are shared out."""
+        environment = {**self._environment, "PIXELFERRY_SLOT": str(number)}
+        if self._options.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self._options.gpus[number % len(self._options.gpus)]
+        return environment
 
     def _says(self) -> JsonObject:
         return {
