@@ -19,7 +19,7 @@ import { StreamError } from "./stream-error.js";
  * @property {boolean} [audio]  whether to listen as well (default false); the element starts muted, since browsers play
  *   sound after a gesture of the user only: set `videoElement.muted = false` in its handler
  * @property {boolean} [input]  whether input is captured from the video element (default true)
- * @property {boolean} [keepPicture]  leave the last picture in the element at the end, for another stream to follow
+ * @property {boolean} [keepPicture]  show the last picture as the element's poster at the end, as another stream is to follow
  * @property {AbortSignal} [signal]  ends the attempt, and the stream
  * @property {number} [timeoutMs]
  */

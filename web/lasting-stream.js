@@ -11,6 +11,7 @@ import { BrokerError } from "./broker-answers.js";
 import { endOf } from "./session-events.js";
 import { StreamConnection } from "./stream-client.js";
 import { StreamError } from "./stream-error.js";
+import { showNoStill } from "./still.js";
 import { isSameRoute, mayComeBack, pauseMs, routeOf } from "./reconnection.js";
 
 /**
@@ -187,6 +188,7 @@ export class LastingStream extends EventTarget {
         this.dispatchEvent(new CustomEvent(name, { detail: /** @type {CustomEvent} */ (event).detail }));
       });
     }
+    connection.addEventListener("firstframe", () => this.#showNoStill());
     connection.addEventListener("token", () => (this.#token = connection.token));
     connection.addEventListener("statechange", () => {
       if (connection === this.#connection && (connection.state === "connected" || connection.state === "interrupted")) {
@@ -194,6 +196,12 @@ export class LastingStream extends EventTarget {
       }
     });
     this.dispatchEvent(new CustomEvent("connection", { detail: connection }));
+  }
+
+  #showNoStill() {
+    if (this.#options.videoElement !== undefined) {
+      showNoStill(this.#options.videoElement);
+    }
   }
 
   /** Hear of the session for as long as this lasts, and where it moves. */
@@ -240,10 +248,7 @@ export class LastingStream extends EventTarget {
       return;
     }
     this.#lifetime.abort(reason);
-    const element = this.#options.videoElement;
-    if (element !== undefined && element.srcObject === this.#connection?.stream) {
-      element.srcObject = null;
-    }
+    this.#showNoStill();
     this.#enter("ended");
     this.#reject(reason);
     if (reason instanceof Error && !(reason instanceof StreamError && reason.code === "closed")) {

@@ -14,6 +14,7 @@ import { captureInput } from "./input.js";
 import { send, showAtOnce } from "./low-latency.js";
 import { InputEncoder, encodeMessage, isObject, noticeOf, parseMessage, parseObject } from "./messages.js";
 import { StreamError, errorOfClose, errorOfMedia, errorOfTimeout } from "./stream-error.js";
+import { holdStill } from "./still.js";
 import { readStats } from "./stream-stats.js";
 
 export { StreamError };
@@ -325,11 +326,15 @@ export class StreamConnection extends EventTarget {
       return;
     }
     clearTimeout(this.#timer);
+    const element = this.#options.videoElement;
+    if (element?.srcObject === this.stream && this.#options.keepPicture) {
+      holdStill(element); // while it is still there
+    }
     this.#lifetime.abort();
     this.#socket.close(1000);
     this.#peer.close();
-    if (this.#options.videoElement?.srcObject === this.stream && !this.#options.keepPicture) {
-      this.#options.videoElement.srcObject = null;
+    if (element?.srcObject === this.stream) {
+      element.srcObject = null;
     }
     this.#enter("ended");
     this.#reject(reason);
