@@ -74,10 +74,10 @@ class LightNode:
 
     def _slot(self, request: web.Request) -> NodeSlot:
         """The slot at whose control port this came, from who has its token."""
-        if request.headers.get("Authorization") != f"Bearer {self._token}":
+        slot = self._by_control_port[request.get_extra_info("sockname")[1]]
+        if request.headers.get("Authorization") != f"Bearer {slot.token}":
             raise web.HTTPUnauthorized
-        sockname = request.get_extra_info("sockname")
-        return self._by_control_port[sockname[1]]
+        return slot
 
     async def _ready(self, request: web.Request) -> web.Response:
         slot = self._slot(request)
@@ -91,11 +91,14 @@ class LightNode:
             slot.claim(body["session_id"], body["backend_secret"])
         except ServesAnother:
             return web.json_response({"detail": "This backend serves another session."}, status=409)
+        _say(slot, f"serves {slot.session}")
         return await self._ready(request)
 
     async def _release(self, request: web.Request) -> web.Response:
+        slot, meant = self._slot(request), request.query.get("session_id")
+        _say(slot, f"serves {slot.session} and is to end {meant or 'whatever it is'}")
         try:
-            self._slot(request).release(request.query.get("session_id"))
+            slot.release(meant)
         except ServesAnother:
             return web.json_response({"detail": "This backend serves another session."}, status=409)
         return web.Response(status=204)
@@ -117,6 +120,7 @@ class LightNode:
     async def _crash(self, request: web.Request) -> web.Response:
         slot = self.slots[int(request.match_info["number"])]
         session = slot.session
+        _say(slot, f"serves {session} and crashes")
         slot.crash()
         return web.json_response({"session": session})
 
@@ -150,6 +154,7 @@ class LightNode:
         """End what brokers say is over."""
         for one in left_behind:
             slot = self.slots[int(str(one["number"]))]
+            _say(slot, f"serves {slot.session} and may end {one['session_id']}, a broker says")
             with suppress(ServesAnother):
                 slot.release(str(one["session_id"]))
 
@@ -161,7 +166,7 @@ class LightNode:
                 "signaling_port": slot.signaling_port,
                 "media_port": slot.media_port,
                 "control_port": slot.control_port,
-                "control_token": self._token,
+                "control_token": slot.token,
                 "instance": slot.instance,
                 "state": "idle" if slot.session is None else "claimed",
                 "session_id": slot.session,
@@ -169,6 +174,11 @@ class LightNode:
             for slot in self.slots
         ]
         return {"host": self.host, "boot": self._boot, "labels": self.labels, "slots": slots}
+
+
+def _say(slot: NodeSlot, what: str) -> None:
+    """For people, on the clock of the history."""
+    print(f"{asyncio.get_running_loop().time():.2f} {slot.node}/{slot.number} {what}", flush=True)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -16,7 +16,10 @@ class ServesAnother(Exception):
 
 @dataclass
 class NodeSlot:
-    """`instance` names this run of the backend; `refused` are the sessions that it was given while it had another."""
+    """`instance` names this run of the backend, and `token` is its control port's alone.
+
+    `refused` are the sessions that it was given while it had another.
+    """
 
     node: str
     number: int
@@ -24,6 +27,7 @@ class NodeSlot:
     media_port: int
     control_port: int
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
     session: str | None = None
     secret: str = ""
     datagrams: int = 0
@@ -48,7 +52,7 @@ class NodeSlot:
     def crash(self) -> None:
         """End as a backend that was killed, and begin anew at once."""
         self.release()
-        self.instance = secrets.token_hex(8)
+        self.instance, self.token = secrets.token_hex(8), secrets.token_hex(16)
 
     def admits(self, head: bytes) -> bool:
         """Whether a handshake carries the session and its secret."""

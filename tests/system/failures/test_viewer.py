@@ -45,7 +45,7 @@ class Stage:
 
     async def control(self, method: str, path: str, body: object = None, *, port: int | None = None) -> object:
         url = f"http://{self.node.host}:{port or self.node.slots[0].control_port}{path}"
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {self.node.slots[0].token}"}
         async with aiohttp.request(method, url, json=body, headers=headers) as answer:
             return answer.status if method in ("PUT", "DELETE") else await answer.json()
 
