@@ -56,6 +56,7 @@ class RedisRouteTable:
         self._texts = Texts()
         self._keys: tuple[AdmissionKey, ...] = ()
         self._keys_key = link.key("keys")
+        self._published: str | None = None
         self._wanted: dict[str, Wanted] = {}
         self._mirrors: list[RouteMirror] = []
         self._announcements = Announcements()
@@ -95,7 +96,8 @@ class RedisRouteTable:
         return {key: route for key, text in texts.items() if (route := self._texts.route(key, text))}
 
     async def publish_keys(self, keys: Sequence[AdmissionKey]) -> None:
-        await self._link.script(REKEY, "keys", keys_written(keys))
+        self._published = keys_written(keys)
+        await self._link.script(REKEY, "keys", self._published)
 
     # What brokers ask.
 
@@ -138,7 +140,9 @@ class RedisRouteTable:
         read_at = time.monotonic()
         try:
             await self._link.look_at_clock()
-            reply = await self._link.call("HGETALL", self._link.key("relays"))
+            reply, keys = await self._link.calls(("HGETALL", self._link.key("relays")), ("EXISTS", self._keys_key))
+            if keys == 0 and self._published is not None:
+                await self._link.script(REKEY, "keys", self._published)  # they were lost
         except TableUnavailable:
             self._was_away, self._relays_read_at = True, None
             raise

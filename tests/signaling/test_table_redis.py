@@ -360,6 +360,16 @@ async def test_keys_outlive_lost_data(broker: RedisRouteTable, relay: RedisRoute
         assert await soon(keys) == (other,)
 
 
+async def test_a_broker_that_looks_after_relays_brings_lost_keys_back(
+    broker: RedisRouteTable, relay: RedisRouteTable, redis: RedisLink
+) -> None:
+    await broker.publish_keys([KEY])
+    await lose_everything(redis)
+    async with aclosing(broker.changes()) as changes, aclosing(relay.watch_keys()) as keys:
+        await soon(changes)
+        assert await soon(keys) == (KEY,)
+
+
 async def test_nothing_is_left_of_a_session_nor_of_a_relay(broker: RedisRouteTable, redis: RedisLink) -> None:
     await broker.announce(RELAY)
     for relay_id in ("r1", "r2", "r1", "r3"):
