@@ -19,16 +19,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the application that `argv` names, or keep it running on this machine as a node's."""
     given = list(sys.argv[1:] if argv is None else argv)
     options, command = (given[: given.index("--")], given[given.index("--") + 1 :]) if "--" in given else (given, [])
-    parser = _parser()
-    parsed = parser.parse_args(options)
+    declared = parser()
+    parsed = declared.parse_args(options)
     if parsed.register:
         if (parsed.application is None) == (not command):
-            parser.error("name what to run: one application that ships, or a command of your own after --")
+            declared.error("name what to run: one application that ships, or a command of your own after --")
         from streamer.node.command import main as register
 
         sys.exit(register(parsed, command))
     if parsed.application is None or command:
-        parser.error("name an application; commands of your own need --register")
+        declared.error("name an application; commands of your own need --register")
     _run(parsed.application)
 
 
@@ -44,9 +44,10 @@ def _run(application: str) -> NoReturn:
     run(UsdViewer())
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """What may be said on the command line."""
     listing = "\n".join(f"  {name}  {text}" for name, text in APPLICATIONS.items())
-    parser = argparse.ArgumentParser(
+    declared = argparse.ArgumentParser(
         prog="pixelferry streamer",
         usage="%(prog)s APPLICATION [--register URL …]\n       %(prog)s --register URL … -- COMMAND …",
         description=(
@@ -57,9 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("application", choices=APPLICATIONS, nargs="?", metavar="APPLICATION")
-    add_options(parser)
-    return parser
+    declared.add_argument("application", choices=APPLICATIONS, nargs="?", metavar="APPLICATION")
+    add_options(declared)
+    return declared
 
 
 if __name__ == "__main__":
