@@ -24,10 +24,13 @@ from broker.relay_options import OPTIONS
 from broker.relay_settings import RelayProcessSettings
 from broker.relay_workers import Workers
 from broker.settings import CONFIG_VARIABLE, load
+from signaling.handover import default_path
+from signaling.inheritance import HandoverRefused
 from signaling.redis_link import RedisLink
 from signaling.relay import Relay
 from signaling.serve import EXIT_FORCED, Stop, serve, stop_by_signal, stop_with
 from signaling.settings import RelaySettings
+from signaling.succession import Succession
 from signaling.table_redis import RedisRouteTable
 from signaling.workers import worker_settings
 
@@ -44,6 +47,7 @@ _WORKER = re.compile(r"([0-9]{1,3})/([0-9]{1,3})", re.ASCII)
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Serve until a signal; the exit status. `arguments` are those that made `options`, the command's name first."""
     given = {name: value for name, value in vars(options).items() if value is not None}
+    takeover = bool(given.get("takeover"))
     config = given.get("config") or os.environ.get(CONFIG_VARIABLE) or None
     try:
         settings = _settings(given, None if config is None else Path(config))
@@ -52,15 +56,15 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         _check_addresses(settings.relay)
         set_up(settings.log_format, settings.log_level)
         if number is not None:
-            return _serve(settings, every[number - 1], number, lifeline=_LIFELINE)
+            return _serve(settings, every[number - 1], number, takeover=takeover, lifeline=_LIFELINE)
         for warning in strange_variables(type(settings), os.environ):
             logger.warning("environment: %s", warning)
         if workers == 1:
-            return _serve(settings, every[0], 1)
+            return _serve(settings, every[0], 1, takeover=takeover)
         return _look_after(workers, arguments)
     except ConfigurationError as error:
         return _complain(str(error), EXIT_USAGE)
-    except CannotListen as error:
+    except (CannotListen, HandoverRefused) as error:
         return _complain(str(error), EXIT_FAILED)
 
 
@@ -120,45 +124,90 @@ def _look_after(workers: int, arguments: Sequence[str]) -> int:
     return asyncio.run(several.run())
 
 
-def _serve(settings: RelayProcessSettings, own: RelaySettings, number: int, *, lifeline: int | None = None) -> int:
+def _serve(
+    settings: RelayProcessSettings, own: RelaySettings, number: int, *, takeover: bool, lifeline: int | None = None
+) -> int:
+    """Raises CannotListen, HandoverRefused."""
     with ExitStack() as opened:
-        listening = _listening(settings.listen, number, opened)
+        listening = _Listening(settings.listen, number, opened, patient=takeover)
         gc.collect()
         gc.freeze()  # what is imported by now stays: collections need not look at it again
         try:
             asyncio.run(_run(settings, own, listening, lifeline))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return EXIT_FORCED
+        except (CannotListen, HandoverRefused):
+            raise
         except Exception:  # the root of the process
             logger.exception("the relay failed")
             return EXIT_FAILED
         return 0
 
 
-def _listening(address: ListenAddress | None, number: int, opened: ExitStack) -> list[socket]:
-    """Raises CannotListen."""
-    if address is None:
-        return []
-    port = address.port + number - 1 if address.port else 0
-    return [opened.enter_context(bound) for bound in listen(ListenAddress(address.host, port))]
+class _Listening:
+    """Where one of several relays tells its status. A patient one may find its predecessor there."""
+
+    def __init__(self, address: ListenAddress | None, number: int, opened: ExitStack, *, patient: bool) -> None:
+        """Raises CannotListen."""
+        self.takeover = patient
+        self.sockets: list[socket] = []
+        self._failed: CannotListen | None = None
+        if address is None:
+            return
+        self._port = address.port + number - 1 if address.port else 0
+        try:
+            self.sockets = [opened.enter_context(bound) for bound in listen(ListenAddress(address.host, self._port))]
+        except CannotListen as error:
+            if not patient:
+                raise
+            self._failed = error
+
+    def settle(self, inherited: Sequence[socket] | None) -> None:
+        """What the predecessor left, None where there was none; raises CannotListen then."""
+        if self._failed is None:
+            return
+        if inherited is None:
+            raise self._failed
+        self.sockets = [sock for sock in inherited if sock.getsockname()[1] == self._port]
+        if not self.sockets:  # what was taken over must not end for this
+            logger.warning("no health and metrics: %s", self._failed)
 
 
-async def _run(
-    settings: RelayProcessSettings, own: RelaySettings, listening: Sequence[socket], lifeline: int | None
-) -> None:
+async def _run(settings: RelayProcessSettings, own: RelaySettings, listening: _Listening, lifeline: int | None) -> None:
     stop = Stop()
     stop_by_signal(stop)
     if lifeline is not None:
         stop_with(lifeline, stop)
     link = RedisLink(settings.redis, name=f"pixelferry-{own.id}")
     table = RedisRouteTable(link)
+    relay = Relay(own, table)
+    succession = Succession(_meeting_place(settings, own), relay, table=_table_name(settings))
     try:
+        if listening.takeover:
+            listening.settle(succession.status if succession.take_over() else None)
         await serve(
-            Relay(own, table), own, stop, listening=listening, started=lambda: _say_where(settings, own, listening)
+            relay,
+            own,
+            stop,
+            listening=listening.sockets,
+            started=lambda: _say_where(settings, own, listening.sockets),
+            successors=succession.wait(listening.sockets),
         )
     finally:
+        succession.close()
         await table.close()
         await link.close()
+
+
+def _meeting_place(settings: RelayProcessSettings, own: RelaySettings) -> Path:
+    if settings.handover_folder is not None:
+        return Path(settings.handover_folder, f"{own.id}.handover")
+    return default_path(own.id, os.environ)
+
+
+def _table_name(settings: RelayProcessSettings) -> str:
+    """Of the route table, without its password."""
+    return f"{settings.redis.place.shown} {settings.redis.prefix}"
 
 
 def _say_where(settings: RelayProcessSettings, own: RelaySettings, listening: Sequence[socket]) -> None:

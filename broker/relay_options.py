@@ -15,6 +15,7 @@ OPTIONS: Mapping[str, tuple[str, str, str]] = {
     "ports": ("relay.ports", "LO-HI", "ports that sessions are given, two each (default: 31000-31999)"),
     "capacity": ("relay.capacity", "N", "how many sessions at once (default: 100)"),
     "zone": ("relay.zone", "WORD", "where it stands; sessions with a backend there get it first"),
+    "handover_folder": ("handover_folder", "DIR", "where relays meet of which one takes over from the other"),
     "log_format": ("log_format", "FORMAT", "text (default) or json"),
     "log_level": ("log_level", "LEVEL", "debug, info (default), warning or error"),
 }
@@ -35,4 +36,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="TOML file of settings (environment: PIXELFERRY_CONFIG)")
     for name, (_, metavar, tells) in OPTIONS.items():
         parser.add_argument("--" + name.replace("_", "-"), metavar=metavar, help=tells)
+    parser.add_argument(
+        "--takeover",
+        action="store_true",
+        default=None,
+        help="take over from the relay of this name on this host, if there is one: with all its sessions, which go on",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)

@@ -43,6 +43,10 @@ class RelayProcessSettings(BaseSettings):
     """Where health and metrics are: `host:port`; of several workers the second has the next port, and so on. Whoever
     reaches it may read them. Default: nowhere."""
 
+    handover_folder: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    """Where a relay waits for the one that takes over (`--takeover`); the relay's user alone may enter it. Default: a
+    folder `pixelferry-<user>` in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR or that for temporary files."""
+
     log_format: LogFormat = LogFormat.TEXT
     """Log lines for people, or as JSON."""
 

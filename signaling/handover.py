@@ -1,6 +1,6 @@
 """A relay's restart without loss: a successor on the same host takes over its sockets, state and live signaling.
 
-    successor     {"reads": [1], "relay": "r1"}                            who I am, and what I can read
+    successor     {"reads": [1], "relay": "r1", "table": "redis://…"}       who I am, and what I can read
     predecessor   {"version": 1, "sockets": 42}, descriptors, the state     from here on it stands still
     successor     {"taken": true}, or {"refused": "why"}
 
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _HELLO_S = 2.0
 _DYING_S = 1.0
+_PAUSE_S = 1.0
 _BACKLOG = 4
 
 
@@ -55,8 +56,9 @@ class Predecessor(Protocol):
 class HandoverPort:
     """Waits for a successor at a socket in a folder that only this user may enter.
 
-    `listeners` are sockets of the process that go along under their names. One that came from the predecessor under the
-    name of this port itself is listened at further: no successor meets a closed door.
+    `table` names the route table, the same for all relays at it. `listeners` are sockets of the process that go along
+    under their names. One that came from the predecessor under the name of this port itself is listened at further:
+    no successor meets a closed door.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class HandoverPort:
         relay: Predecessor,
         relay_id: str,
         *,
+        table: str = "",
         hold_s: float = 4,
         within_s: float = 2,
         listeners: Mapping[str, socket.socket] | None = None,
@@ -72,6 +75,7 @@ class HandoverPort:
         self._path = path
         self._relay = relay
         self._relay_id = relay_id
+        self._table = table
         self._hold_s = hold_s
         self._within_s = within_s
         self._listeners = dict(listeners or {})
@@ -91,12 +95,13 @@ class HandoverPort:
         loop = asyncio.get_running_loop()
         try:
             while not self._handed_over:
-                asker, _ = await loop.sock_accept(self._sock)
                 try:
+                    asker, _ = await loop.sock_accept(self._sock)
                     with asker:
                         await self._answer(asker)
                 except Exception:  # of one hand-over: what is served is served on
                     logger.exception("a hand-over failed")
+                    await asyncio.sleep(_PAUSE_S)
         finally:
             self.close()
 
@@ -135,6 +140,8 @@ class HandoverPort:
             return "it runs as another user"
         if hello.get("relay") != self._relay_id:
             return f"this is relay {self._relay_id}"
+        if hello.get("table") != self._table:
+            return "it serves another route table, though under the same name"
         if not isinstance(reads, list) or VERSION not in reads:
             return f"this relay tells its state in version {VERSION}, which the successor does not read: drain this one"
         return None

@@ -73,7 +73,7 @@ class Inheritance:
         self._wire.close()
 
 
-def inherit(path: Path, relay_id: str, *, within_s: float = 10) -> Inheritance | None:
+def inherit(path: Path, relay_id: str, *, table: str = "", within_s: float = 10) -> Inheritance | None:
     """Ask the relay that listens there for all it has; None where none does, or where it died before it had told all.
 
     Raises HandoverRefused, OSError. It blocks: this process should have nothing else to do yet.
@@ -82,7 +82,7 @@ def inherit(path: Path, relay_id: str, *, within_s: float = 10) -> Inheritance |
     inheritance: Inheritance | None = None
     try:
         sock.connect(str(path))
-        inheritance = _ask(Wire(sock, within_s=within_s), relay_id)
+        inheritance = _ask(Wire(sock, within_s=within_s), relay_id, table)
     except (FileNotFoundError, ConnectionRefusedError, PeerGone):
         return None
     except TimeoutError as exc:
@@ -95,10 +95,10 @@ def inherit(path: Path, relay_id: str, *, within_s: float = 10) -> Inheritance |
     return inheritance
 
 
-def _ask(wire: Wire, relay_id: str) -> Inheritance:
+def _ask(wire: Wire, relay_id: str, table: str) -> Inheritance:
     if wire.peer_user not in (os.geteuid(), 0):
         raise HandoverRefused("another user's process listens there")
-    wire.say(reads=[VERSION], relay=relay_id)
+    wire.say(reads=[VERSION], relay=relay_id, table=table)
     header = wire.hear()
     count = header.get("sockets")
     if header.get("version") != VERSION or not isinstance(count, int):

@@ -73,6 +73,7 @@ class Relay:
         self._closed = False
         self._tasks: asyncio.TaskGroup | None = None
         self._inherited: list[Forwarder] = []
+        self._left: list[Forwarder] = []
         self._held = False
 
     @property
@@ -137,8 +138,9 @@ class Relay:
         if self._closed:
             return
         self._closed = True
-        served, self._served = self._served, {}
-        closing = [one.forwarder.close(CloseCode.DRAINING) for one in served.values() if one.forwarder is not None]
+        forwarders = [*self._forwarders(), *self._left]
+        self._served = {}
+        closing = [forwarder.close(CloseCode.DRAINING) for forwarder in forwarders]
         for outcome in await asyncio.gather(*closing, return_exceptions=True):
             if isinstance(outcome, Exception):
                 logger.error("a route could not be closed cleanly", exc_info=outcome)
@@ -194,7 +196,8 @@ class Relay:
     def abandon(self) -> None:
         """A successor has everything: touch nothing more, and say nothing to anybody. `run` may be cancelled now."""
         self._held = self._telling.ended = True
-        for forwarder in self._forwarders():
+        self._left, self._served = self._forwarders(), {}
+        for forwarder in self._left:
             forwarder.abandon()
 
     def _forwarders(self) -> list[Forwarder]:

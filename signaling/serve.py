@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from signaling.exposition import RelayCollector, RelayStateCollector
+from signaling.handover import HandoverPort
 from signaling.relay import Relay
 from signaling.settings import RelaySettings
 from signaling.status import Status
@@ -71,18 +72,31 @@ async def serve(
     *,
     listening: Sequence[socket.socket] = (),
     started: Callable[[], None] = lambda: None,
+    successors: HandoverPort | None = None,
 ) -> None:
-    """Run the relay until it was told to stop and is drained, or has to end. `listening`: where it tells its status."""
+    """Run the relay until it was told to stop and is drained, has to end, or a successor has taken over.
+
+    `listening`: where it tells its status. `successors` is open.
+    """
     status = Status(lambda: relay.causes, (RelayCollector(relay.counters), RelayStateCollector(lambda: relay.state)))
     async with asyncio.TaskGroup() as group:
         relaying = group.create_task(relay.run(), name="relay")
+        awaiting = group.create_task(_succeeded(successors, stop), name="relay: wait for a successor")
         async with status.serving(listening):
             started()
             await stop.drain.wait()
             relay.drain()
             await _drained(relay, settings.drain_s, stop)
-            relaying.cancel()
-            await asyncio.wait([relaying])
+            for task in (awaiting, relaying):
+                task.cancel()
+            await asyncio.wait([awaiting, relaying])
+
+
+async def _succeeded(successors: HandoverPort | None, stop: Stop) -> None:
+    """Stop without draining once a successor has everything."""
+    if successors is not None:
+        await successors.run()
+        stop.now()
 
 
 async def _drained(relay: Relay, within_s: float, stop: Stop) -> None:

@@ -1,44 +1,72 @@
-"""The life of a relay process among others of its name: it may take over from one, and be taken over by the next."""
+"""One relay process among those of its name on a host: it may take over from one, and waits for the next."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from signaling.handover import HandoverPort
+from signaling.handover_state import OWN_LISTENER
 from signaling.inheritance import inherit
 from signaling.relay import Relay
 
 logger = logging.getLogger(__name__)
 
-
-def take_over(relay: Relay, path: Path) -> Mapping[str, socket.socket] | None:
-    """Make the relay, which has served nothing yet, go on where the one that listens there is; None where none does.
-
-    What is returned are the predecessor's listeners, for the new hand-over port and for who knows their names. Call it
-    last before `serve`, on the running loop, which it blocks. Raises HandoverRefused, OSError: the other then serves.
-    """
-    inheritance = inherit(path, relay.info.id)
-    if inheritance is None:
-        logger.info("no relay of this name runs here, starting afresh")
-        return None
-    inheritance.enter(relay)
-    return inheritance.listeners
+_STATUS = "status"
 
 
-async def serve(relay: Relay, port: HandoverPort) -> bool:
-    """Run the relay and wait for a successor at the open port, until cancelled; True once one has taken over."""
-    serving = asyncio.create_task(relay.run(), name="relay: serve")
-    waiting = asyncio.create_task(port.run(), name="relay: wait for a successor")
-    try:
-        done, _ = await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiting.cancel()
-        serving.cancel()
-        await asyncio.wait({serving, waiting})
-    for task in done:
-        task.result()
-    return waiting in done
+class Succession:
+    """`path` is where they meet; `table` names their route table, for one at another is none of them."""
+
+    def __init__(self, path: Path, relay: Relay, *, table: str) -> None:
+        self._path = path
+        self._relay = relay
+        self._table = table
+        self._inherited: dict[str, socket.socket] = {}
+
+    def take_over(self) -> bool:
+        """Make the relay, which has served nothing yet, go on where another is; whether one was there.
+
+        Call it on the running loop, which it blocks. Raises HandoverRefused, OSError: the other serves on.
+        """
+        inheritance = inherit(self._path, self._relay.info.id, table=self._table)
+        if inheritance is None:
+            logger.info("no relay of this name waits at %s, starting afresh", self._path)
+            return False
+        inheritance.enter(self._relay)
+        self._inherited = inheritance.listeners
+        logger.info("took over %d sessions", self._relay.state.sessions)
+        return True
+
+    @property
+    def status(self) -> list[socket.socket]:
+        """Where the predecessor told its status."""
+        return [sock for name, sock in self._inherited.items() if name.startswith(_STATUS)]
+
+    def wait(self, status: Sequence[socket.socket] = ()) -> HandoverPort | None:
+        """The place where a successor asks, open; None, and a warning, where there can be none.
+
+        `status` are sockets that go along with what the relay has.
+        """
+        listeners = {f"{_STATUS}-{number}": sock for number, sock in enumerate(status)}
+        own = self._inherited.get(OWN_LISTENER)
+        port = HandoverPort(
+            self._path,
+            self._relay,
+            self._relay.info.id,
+            table=self._table,
+            listeners=listeners if own is None else {**listeners, OWN_LISTENER: own},
+        )
+        try:
+            port.open()
+        except OSError as exc:
+            logger.warning("no other relay can take over from this one: %s", exc)
+            return None
+        return port
+
+    def close(self) -> None:
+        """Close the predecessor's sockets. Idempotent."""
+        for sock in self._inherited.values():
+            sock.close()

@@ -10,15 +10,15 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from signaling.handover import HandoverPort
 from signaling.inheritance import HandoverRefused, inherit
 from signaling.relay import Relay
 from signaling.routes import Route, RouteState
+from signaling.serve import Stop, serve, stop_by_signal
 from signaling.settings import RelaySettings
-from signaling.succession import serve, take_over
+from signaling.succession import Succession
 from signaling.table import MemoryRouteTable
 
 
@@ -38,19 +38,17 @@ async def run(chosen: argparse.Namespace, routes: list[Route]) -> None:
     table, path = MemoryRouteTable(), Path(chosen.folder, "private", "r1.handover")
     for route in routes:
         await table.publish(route)
-    relay = Relay(RelaySettings(id="other" if chosen.stranger else "r1", close_timeout_s=1), table)
-    listeners: Mapping[str, socket.socket] | None = None
+    settings = RelaySettings(id="other" if chosen.stranger else "r1", close_timeout_s=1)
+    relay = Relay(settings, table)
+    succession, stop = Succession(path, relay, table=""), Stop()
+    stop_by_signal(stop)
     if chosen.die or chosen.kill:
-        listeners = fail(relay, path, chosen)
+        succession._inherited = fail(relay, path, chosen)
     elif chosen.takeover:
-        listeners = take_over(relay, path)
-    port = HandoverPort(path, relay, "r1", listeners=listeners)
-    port.open()
-    serving = asyncio.create_task(serve(relay, port))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+        succession.take_over()
+    port = succession.wait()
     telling = asyncio.create_task(tell_when_active(table, len(routes)))
-    if await serving:
-        print("succeeded", flush=True)
+    await serve(relay, settings, stop, successors=port)
     telling.cancel()
 
 
@@ -61,7 +59,7 @@ async def tell_when_active(table: MemoryRouteTable, count: int) -> None:
             return
 
 
-def fail(relay: Relay, path: Path, chosen: argparse.Namespace) -> Mapping[str, socket.socket]:
+def fail(relay: Relay, path: Path, chosen: argparse.Namespace) -> dict[str, socket.socket]:
     """Take over while the predecessor dies, or die instead."""
     inheritance = inherit(path, "r1")
     assert inheritance is not None
