@@ -106,6 +106,7 @@ class Broker:
             routes,
             self._catalog,
             self._sessions,
+            self._nodes,
             trusted_proxies=Networks(settings.trusted_proxies),
             neighbours=neighbours or Neighbours(),
             event_streams=lambda: self._events.open,

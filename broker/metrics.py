@@ -16,6 +16,9 @@ from prometheus_client.registry import Collector
 
 from broker.core.catalog import Catalog
 from broker.core.events import waited_in_queue_s
+from broker.core.node import Fleet, Presence, presence_in
+from broker.core.node_placement import capacity
+from broker.core.placement import NO_NODES
 from broker.core.session import EndReason, Phase, Session, State
 from broker.stores.faults import Fault
 from signaling.routes import RelayInfo
@@ -86,6 +89,7 @@ class Metrics:
         )
         self._slots = Gauge("pixelferry_slots", "Slots there are.", ["profile"], registry=registry)
         self._slots_used = Gauge("pixelferry_slots_used", "Slots that sessions hold.", ["profile"], registry=registry)
+        self._nodes = Gauge("pixelferry_nodes", "Nodes that registered.", ["presence"], registry=registry)
         self._relays = Gauge("pixelferry_relays", "Relays announced.", ["state"], registry=registry)
         self._capacity = Gauge(
             "pixelferry_relay_capacity_sessions", "Sessions that serving relays may carry in all.", registry=registry
@@ -165,12 +169,21 @@ class Metrics:
         self._faults.labels(fault.value).inc(count)
 
     def shown(
-        self, sessions: Iterable[Session], catalog: Catalog, relays: Mapping[str, RelayInfo], event_streams: int
+        self,
+        sessions: Iterable[Session],
+        catalog: Catalog,
+        relays: Mapping[str, RelayInfo],
+        event_streams: int,
+        *,
+        fleet: Fleet = NO_NODES,
+        now: float = 0,
     ) -> bytes:
-        """Everything as text, gauges as these facts have them."""
+        """Everything as text, gauges as these facts have them; `now` is the time that nodes are judged by."""
         held = [session for session in sessions if session.forget_at is None]
         self._show_sessions(held)
-        self._show_slots(held, catalog)
+        slots = {profile.id: capacity(profile, fleet, now) for profile in catalog.profiles.values()}
+        self._show_slots(held, slots)
+        self._show_nodes(fleet, now)
         serving = [relay for relay in relays.values() if not relay.draining]
         self._relays.labels(RelayState.SERVING.value).set(len(serving))
         self._relays.labels(RelayState.DRAINING.value).set(len(relays) - len(serving))
@@ -190,16 +203,21 @@ class Metrics:
         self._queued.set(counts[State.PENDING.value, Phase.QUEUED.value])
         self._watched.set(sum(session.viewer_present for session in held))
 
-    def _show_slots(self, held: Sequence[Session], catalog: Catalog) -> None:
-        profiles = catalog.profiles
-        for gone in self._profiles - profiles.keys():
+    def _show_slots(self, held: Sequence[Session], slots: Mapping[str, int]) -> None:
+        """`slots` is how many there are, by profile."""
+        for gone in self._profiles - slots.keys():
             self._slots.remove(gone)
             self._slots_used.remove(gone)
-        self._profiles = set(profiles)
-        for profile in profiles.values():
-            used = sum(session.slot is not None and session.slot.profile == profile.id for session in held)
-            self._slots.labels(profile.id).set(profile.slots)
-            self._slots_used.labels(profile.id).set(used)
+        self._profiles = set(slots)
+        for profile, count in slots.items():
+            used = sum(session.slot is not None and session.slot.profile == profile for session in held)
+            self._slots.labels(profile).set(count)
+            self._slots_used.labels(profile).set(used)
+
+    def _show_nodes(self, fleet: Fleet, now: float) -> None:
+        there = [presence_in(fleet, node, now) for node in fleet.nodes.values()]
+        for presence in Presence:
+            self._nodes.labels(presence.value).set(there.count(presence))
 
 
 class _WithoutBirthdays(Collector):

@@ -23,6 +23,7 @@ from broker.metrics import Metrics, Trouble
 from broker.sessions import Sessions
 from broker.stores.base import Store
 from broker.stores.faults import Fault
+from broker.stores.nodes import NodeStore
 from signaling.errors import TableUnavailable
 from signaling.table import RouteTable
 
@@ -48,6 +49,7 @@ class Watch:
         routes: RouteTable,
         catalog: Callable[[], Catalog],
         sessions: Sessions,
+        nodes: NodeStore,
         *,
         trusted_proxies: Networks,
         neighbours: Neighbours,
@@ -59,9 +61,9 @@ class Watch:
         for listener in (audit_session, self._metrics.session_written, history.session_written):
             store.listen(listener)
         self._observer = Observer(self._metrics, trusted_proxies=trusted_proxies)
-        self._metrics_api = MetricsApi(self._metrics, store, routes, catalog, event_streams)
+        self._metrics_api = MetricsApi(self._metrics, store, routes, catalog, event_streams, nodes)
         self._operator_api = OperatorApi(
-            sessions, routes, catalog, history, version=version, traffic=neighbours.traffic
+            sessions, routes, catalog, history, nodes, version=version, traffic=neighbours.traffic
         )
 
     def middleware(self) -> Middleware:

@@ -13,7 +13,7 @@ from broker.api.body import parsed, path_of, read_json, require_json
 from broker.api.node_models import NodePath, NodeSaid, NodesReply, RegisteredReply
 from broker.api.operation import Operation, Reply, described
 from broker.core.ledger import Ledger
-from broker.core.node import Fleet, Node, presence, takes_sessions
+from broker.core.node import Fleet, Node, presence_in, takes_sessions
 from broker.core.session import State
 from broker.core.slot import node_slot_claim
 from broker.errors import BrokerError, Conflict, Forbidden, NotFound
@@ -153,7 +153,6 @@ class NodesApi:
 
 
 def _node_json(node: Node, fleet: Fleet, ledger: Ledger, now: float) -> Json:
-    there = presence(node, now, fleet.clocks, listening_since=fleet.listening_since or now)
     slots: list[Json] = [
         {
             "number": slot.number,
@@ -168,7 +167,7 @@ def _node_json(node: Node, fleet: Fleet, ledger: Ledger, now: float) -> Json:
         "host": node.host,
         "zone": node.zone,
         "labels": dict(node.labels),
-        "presence": there.value,
+        "presence": presence_in(fleet, node, now).value,
         "takes_sessions": takes_sessions(node, now, fleet.clocks),
         "draining": node.draining,
         "version": node.version,

@@ -12,8 +12,10 @@ from broker.api.representation import rfc3339
 from broker.core.catalog import Catalog
 from broker.core.clocks import next_alarm
 from broker.core.history import STEP_S, History, Step
+from broker.core.node_placement import capacity
 from broker.core.session import EndReason, Session
 from broker.sessions import Sessions
+from broker.stores.nodes import NodeStore
 from signaling.routes import Json, RelayInfo
 from signaling.table import RouteTable
 
@@ -32,6 +34,7 @@ class OperatorApi:
         routes: RouteTable,
         catalog: Callable[[], Catalog],
         history: History,
+        nodes: NodeStore,
         *,
         version: str,
         traffic: Callable[[], Mapping[str, int]],
@@ -40,6 +43,7 @@ class OperatorApi:
         self._routes = routes
         self._catalog = catalog
         self._history = history
+        self._nodes = nodes
         self._version = version
         self._traffic = traffic
 
@@ -60,7 +64,7 @@ class OperatorApi:
                 "version": self._version,
                 "count": len(live),
                 "sessions": [self._session(session, now) for session in live[:_MOST_SESSIONS]],
-                "slots": _slots(self._catalog(), live, holding),
+                "slots": self._slots(live, holding),
                 "relays": _relays(await self._routes.relays(), holding),
                 "traffic": traffic,
                 "history": _history(self._history.steps(now)),
@@ -85,20 +89,20 @@ class OperatorApi:
             "queue": None if place is None else {"position": place.position, "eta_s": place.eta_s},
         }
 
-
-def _slots(catalog: Catalog, live: Iterable[Session], holding: Iterable[Session]) -> Json:
-    used = [session.slot.profile for session in holding if session.slot is not None]
-    waiting = [session.profile for session in live if session.phase is not None and session.phase.value == "queued"]
-    return [
-        {
-            "profile": profile.id,
-            "name": profile.name,
-            "used": used.count(profile.id),
-            "total": profile.slots,
-            "queued": waiting.count(profile.id),
-        }
-        for profile in catalog.profiles.values()
-    ]
+    def _slots(self, live: Iterable[Session], holding: Iterable[Session]) -> Json:
+        fleet, now = self._nodes.fleet(), self._nodes.now()
+        used = [session.slot.profile for session in holding if session.slot is not None]
+        waiting = [session.profile for session in live if session.phase is not None and session.phase.value == "queued"]
+        return [
+            {
+                "profile": profile.id,
+                "name": profile.name,
+                "used": used.count(profile.id),
+                "total": capacity(profile, fleet, now),
+                "queued": waiting.count(profile.id),
+            }
+            for profile in self._catalog().profiles.values()
+        ]
 
 
 def _relays(relays: Mapping[str, RelayInfo], holding: Iterable[Session]) -> Json:

@@ -158,6 +158,12 @@ class Fleet:
         return suits(node, profile) and takes_sessions(node, now, self.clocks)
 
 
+def presence_in(fleet: Fleet, node: Node, now: float) -> Presence:
+    """Whether a node of the fleet is heard."""
+    since = now if fleet.listening_since is None else fleet.listening_since
+    return presence(node, now, fleet.clocks, listening_since=since)
+
+
 class Verdict(StrEnum):
     """What becomes of a session's backend by what its node says.
 

@@ -51,6 +51,11 @@ def slots_of(profile: Profile, fleet: Fleet, now: float) -> int:
     return sum(slot.state is not SlotState.FAILED for node in fleet.candidates(profile, now) for slot in node.slots)
 
 
+def capacity(profile: Profile, fleet: Fleet, now: float) -> int:
+    """The same for any profile, on nodes or not."""
+    return slots_of(profile, fleet, now) if profile.on_nodes else profile.slots
+
+
 def number_of(session_id: str) -> int:
     """Its UUID as a number."""
     return int(session_id.replace("-", ""), 16)

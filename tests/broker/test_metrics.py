@@ -9,12 +9,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from broker.core.catalog import Catalog
+from broker.core.node import Fleet, NodeClocks
 from broker.core.session import EndReason, Phase, Session, State, ended
 from broker.metrics import Metrics, Trouble
 from broker.stores.faults import Fault
 from signaling.exposition import RelayCollector, RelayStateCollector
 from signaling.metrics import Direction, RelayCounters, RelayState
 from signaling.routes import RelayInfo
+from tests.broker.nodes import make_node, make_slot
 from tests.broker.samples import RELAY, make_catalog, make_profile, make_session, session_id, with_ports
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -57,6 +59,23 @@ def test_the_document_lists_exactly_the_metrics_there_are(metrics: Metrics) -> N
     rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(("| `pixelferry_", "| `process_"))]
     told = {name for row in rows for name in re.findall(r"`((?:pixelferry|process)_\w+)`", row.split("|")[1])}
     assert told == there
+
+
+def test_nodes_are_counted_by_presence_and_give_their_profiles_slots(metrics: Metrics) -> None:
+    nodes = [make_node("a", make_slot(0), make_slot(1)), replace(make_node("b"), left=True)]
+    clocks = NodeClocks()
+    fleet = Fleet({node.name: replace(node, heard_at=100.0, steady_since=100.0) for node in nodes}, clocks, 0.0)
+    on_nodes = replace(make_profile(), provider="static")
+
+    def shown(now: float) -> list[str]:
+        text = metrics.shown([], make_catalog(on_nodes), {}, 0, fleet=fleet, now=now).decode()
+        return [line for line in text.splitlines() if line.startswith(("pixelferry_nodes{", "pixelferry_slots{"))]
+
+    assert 'pixelferry_slots{profile="default"} 2.0' in shown(101)
+    assert {'pixelferry_nodes{presence="heard"} 1.0', 'pixelferry_nodes{presence="left"} 1.0'} <= set(shown(101))
+    assert 'pixelferry_nodes{presence="suspect"} 1.0' in shown(100 + clocks.suspect_s + 1)
+    assert 'pixelferry_slots{profile="default"} 0.0' in shown(100 + clocks.suspect_s + 1)
+    assert 'pixelferry_nodes{presence="silent"} 1.0' in shown(100 + clocks.grace_s + 1)
 
 
 def test_sessions_are_counted_by_state_and_phase_with_every_combination_there_from_the_start(metrics: Metrics) -> None:
