@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from signaling.redis_settings import RedisSettings
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer, redis_server_apart
 
 # How long an example takes is the machine's affair: what judges time is in bench/.
 settings.register_profile("pixelferry", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -67,7 +67,7 @@ def outlives_its_loop(thread: threading.Thread) -> bool:
 @pytest.fixture(scope="session")
 def shared_redis() -> Iterator[RedisServer]:
     """A Redis for all tests that leave it running: each takes its keys by a prefix of its own (`redis_settings`)."""
-    with redis_server() as server:
+    with redis_server_apart() as server:
         yield server
 
 

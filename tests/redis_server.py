@@ -52,19 +52,24 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def command(self) -> list[str]:
+        """What starts it."""
+        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--unixsocket", self._socket_path, "--unixsocketperm", "700"]
+        for name, value in self.options.items():
+            command += [f"--{name}", *(value.split() if value else [""])]
+        return command
+
     def start(self, **options: str) -> RedisServer:
         """Start, or start again with what is on disk; returns when it answers. `options` replace those from before."""
         self.stop()
         self.options |= {name.replace("_", "-"): value for name, value in options.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [self.binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--unixsocket", self._socket_path, "--unixsocketperm", "700"]
-        for name, value in self.options.items():
-            command += [f"--{name}", *(value.split() if value else [""])]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
         try:
-            self._wait_until_it_answers()
+            self.wait_until_it_answers()
         except BaseException:
             self.kill()
             raise
@@ -117,12 +122,11 @@ class RedisServer:
             process.kill()
             process.wait()
 
-    def _wait_until_it_answers(self) -> None:
+    def wait_until_it_answers(self) -> None:
         """That it talks at all: it may ask for a password, or be loading for a moment."""
-        assert self._process is not None
         deadline = time.monotonic() + _START_S
         while True:
-            if self._process.poll() is not None:
+            if self._process is not None and self._process.poll() is not None:
                 raise RuntimeError(f"redis-server ended: {(self.folder / 'log').read_text()[-2000:]}")
             try:
                 if self._answers().startswith((b"+PONG", b"-NOAUTH")):
@@ -147,6 +151,27 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextmanager
+def redis_server_apart() -> Iterator[RedisServer]:
+    """One that is no child of this process, so that tests which look for what they left behind do not find it.
+
+    It ends with this process at the latest: then the pipe closes that its keeper reads.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pf-redis-"))
+    server = RedisServer(folder)
+    reads, writes = os.pipe()
+    keeper = f'"$@" & cat > {os.devnull}; kill $!; wait $!; rm -r "$0"'
+    try:
+        with (folder / "log").open("ab") as log:
+            command = ["setsid", "--fork", "sh", "-c", keeper, str(folder), *server.command]
+            subprocess.run(command, stdin=reads, stdout=log, stderr=log, check=True)
+        server.wait_until_it_answers()
+        yield server
+    finally:
+        os.close(reads)
+        os.close(writes)
 
 
 @contextmanager
