@@ -3,6 +3,7 @@
     RelayError
     ├── PortUnavailable     another process holds a port of the route, or the host refuses it
     ├── TableUnavailable    the route table cannot be reached; what is served is served on
+    │   └── NameTaken       a relay elsewhere is announced under the same name
     ├── Deposed             another broker holds the lease by now: this one's write was refused
     └── TooManyViewers      the route serves as many viewers as it may
 
@@ -35,6 +36,18 @@ class PortUnavailable(RelayError):
 
 class TableUnavailable(RelayError):
     """The route table cannot be reached now; ask again later."""
+
+
+class NameTaken(TableUnavailable):
+    """A relay at `where` is announced as `relay_id`; one of the two needs another name, or has to end."""
+
+    def __init__(self, relay_id: str, where: str) -> None:
+        super().__init__(relay_id, where)
+        self.relay_id = relay_id
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"another relay is announced as {self.relay_id}, at {self.where}: give each a name of its own (relay.id)"
 
 
 class Deposed(RelayError):

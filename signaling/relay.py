@@ -68,6 +68,7 @@ class Relay:
         self._load = RelayLoad()
         self._draining = False
         self._announce_now = asyncio.Event()
+        self._announced = asyncio.Event()
         self._emptied = asyncio.Event()
         self._telling = Telling(settings.table_timeout_s)
         self._closed = False
@@ -204,6 +205,8 @@ class Relay:
         return [served.forwarder for served in self._served.values() if served.forwarder is not None]
 
     async def _follow(self, tasks: asyncio.TaskGroup) -> None:
+        """Serve what is wanted; of whoever has this name, so not before that is ours."""
+        await self._announced.wait()
         while True:
             try:
                 async for wanted in self._table.watch(self._settings.id):
@@ -320,7 +323,8 @@ class Relay:
         """Say that it lives, and at once when it drains."""
         while True:
             self._announce_now.clear()
-            await self._telling.tell(self._table.announce(self.info, ttl_s=self._settings.announce_ttl_s))
+            if await self._telling.tell(self._table.announce(self.info, ttl_s=self._settings.announce_ttl_s)):
+                self._announced.set()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.announce_s):
                     await self._announce_now.wait()

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from signaling.core.route_mirror import Announcements, RouteMirror
 from signaling.core.wanted import Wanted
-from signaling.errors import Deposed, TableUnavailable
+from signaling.errors import Deposed, NameTaken, TableUnavailable
 from signaling.redis_clock import RedisClock
 from signaling.redis_link import RedisLink, Reply
 from signaling.routes import RelayInfo, Route, RouteReport
@@ -59,6 +59,7 @@ class RedisRouteTable:
         self._published: str | None = None
         self._wanted: dict[str, Wanted] = {}
         self._mirrors: list[RouteMirror] = []
+        self._announced: dict[str, str] = {}
         self._announcements = Announcements()
         self._relays_read_at: float | None = None
         self._was_away = False
@@ -173,13 +174,18 @@ class RedisRouteTable:
     async def announce(self, info: RelayInfo, *, ttl_s: float | None = None) -> None:
         announcement, load = announcement_written(info)
         ttl_ms = round((_FOR_EVER_S if ttl_s is None else ttl_s) * 1000)
-        await self._link.script(ANNOUNCE, "relays", info.id, announcement, load, ttl_ms)
-        await self._link.look_at_clock()
+        standing = await self._link.script(ANNOUNCE, "relays", info.id, announcement, load, ttl_ms)
         self._relays_read_at = None
+        if isinstance(standing, bytes):
+            raise NameTaken(info.id, self._texts.where(standing))
+        self._announced[info.id] = announcement
+        await self._link.look_at_clock()
 
     async def retire(self, relay_id: str) -> None:
-        await self._link.script(RETIRE, "relays", relay_id)
-        self._relays_read_at = None
+        announcement = self._announced.pop(relay_id, None)
+        if announcement is not None:
+            await self._link.script(RETIRE, "relays", relay_id, announcement)
+            self._relays_read_at = None
 
     async def report(self, report: RouteReport) -> None:
         number = number_of(await self._link.script(REPORT, "reports", report.session_id, written(report)))

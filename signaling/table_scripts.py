@@ -139,10 +139,16 @@ local relay, announcement, load, ttl = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[
 local relays, time = P .. 'relays', redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local before = redis.call('HGET', relays, relay)
+local till, said = string.match(before or '', '^(%d+)\\n[^\\n]*\\n(.*)$')
+local counts = till and tonumber(till) > now
+if counts and said ~= announcement then
+  local one, other = read(said), read(announcement)
+  local theirs, ours = one.ports or {}, other.ports
+  if one.host ~= other.host or theirs.lo ~= ours.lo or theirs.hi ~= ours.hi then return said end
+end
 redis.call('HDEL', relays, relay)
 redis.call('HSET', relays, relay, string.format('%.0f', now + ttl) .. '\\n' .. load .. '\\n' .. announcement)
-local till, said = string.match(before or '', '^(%d+)\\n[^\\n]*\\n(.*)$')
-if said ~= announcement or tonumber(till) <= now then
+if said ~= announcement or not counts then
   local all = redis.call('HGETALL', relays)
   for i = 1, #all, 2 do
     local till = tonumber(string.match(all[i + 1], '^(%d+)\\n') or 0)
@@ -153,16 +159,21 @@ end
 return 0
 """
 )
-"""KEYS relays; ARGV relay, announcement without load, load, milliseconds that it counts."""
+"""KEYS relays; ARGV relay, announcement without load, load, milliseconds that it counts.
+
+What another one elsewhere announces under this name, where there is one; then nothing was written.
+"""
 
 RETIRE = Script(
     _SHARED
     + """
-if redis.call('HDEL', P .. 'relays', ARGV[1]) == 1 then return say('l', ARGV[1]) end
-return 0
+local before = redis.call('HGET', KEYS[1], ARGV[1])
+if not before or string.match(before, '^%d+\\n[^\\n]*\\n(.*)$') ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+return say('l', ARGV[1])
 """
 )
-"""KEYS relays; ARGV relay."""
+"""KEYS relays; ARGV relay, its last announcement: it is another's to end that another made."""
 
 LOOK = Script(
     _SHARED

@@ -78,6 +78,11 @@ class Texts:
             return None
         return announced if self._is_of("relay", key, info.id) else None
 
+    def where(self, announcement: bytes) -> str:
+        """Where clients find the relay that was announced so."""
+        info = self._read(RelayInfo, "relay", "", announcement)
+        return "somewhere" if info is None else f"{info.host}, ports {info.ports.lo}-{info.ports.hi}"
+
     def keys(self, text: bytes) -> tuple[AdmissionKey, ...] | None:
         """The keys of admission tokens; None where they are none."""
         try:

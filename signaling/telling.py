@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 
-from signaling.errors import TableUnavailable
+from signaling.errors import NameTaken, TableUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,9 @@ class Telling:
         was_away, self.trouble = self.trouble is not None, None if trouble is None else str(trouble) or "it is late"
         if was_away == (trouble is not None):
             return
-        if trouble is not None:
+        if isinstance(trouble, NameTaken):
+            logger.error("%s", self.trouble)
+        elif trouble is not None:
             logger.warning("the route table is away, routes are served on: %s", self.trouble)
         else:
             logger.info("the route table is back")

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from signaling.errors import TableUnavailable
+from signaling.errors import NameTaken, TableUnavailable
 from signaling.relay import Relay
 from signaling.routes import Admission, Endpoint, RelayInfo, Route, RouteError, RouteReport, RouteState
 from signaling.settings import RelaySettings
@@ -249,6 +249,30 @@ async def test_viewers_of_a_session_that_moved_are_told_to_come_again_once_it_is
             assert (await reported(table, "s1", RouteState.ACTIVE)).relay_id == "r2"
             viewer = await view(moved)
             await viewer.close()
+
+
+class NamesakeTable(MemoryRouteTable):
+    """A table where a relay elsewhere has this name."""
+
+    named = True
+
+    async def announce(self, info: RelayInfo, *, ttl_s: float | None = None) -> None:
+        if self.named:
+            raise NameTaken(info.id, "192.0.2.1, ports 31000-31999")
+        await super().announce(info)
+
+
+async def test_a_relay_whose_name_another_has_serves_nothing_of_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    table, wanted = NamesakeTable(), route()
+    await table.publish(wanted)
+    async with running(table, SETTINGS.model_copy(update={"announce_s": 0.02})) as relay:
+        await until(lambda: relay.causes)
+        assert "another relay is announced as r1, at 192.0.2.1" in relay.causes[0]
+        assert ports_are_free(wanted)
+        table.named = False
+        await reported(table, "s1", RouteState.ACTIVE)
+        assert relay.causes == []
+    assert sum("another relay is announced" in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_relay_tells_its_load_and_where_it_is_found() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
-from signaling.errors import TableUnavailable
+from signaling.errors import NameTaken, TableUnavailable
 from signaling.redis_link import RedisLink
 from signaling.redis_settings import RedisSettings
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteReport, RouteState
@@ -117,6 +117,25 @@ async def test_a_relay_that_says_no_more_is_not_announced_and_brokers_are_told(
         await relay.announce(RELAY, ttl_s=60)
         assert await soon(changes) == frozenset()
         assert await broker.relays() == {"r1": RELAY}
+
+
+async def test_two_relays_elsewhere_cannot_have_one_name(broker: RedisRouteTable, relay: RedisRouteTable) -> None:
+    await relay.announce(RELAY, ttl_s=0.3)
+    impostor = replace(RELAY, host="192.0.2.1")
+    with pytest.raises(NameTaken, match=r"announced as r1, at 127.0.0.1, ports 31000-31999: give each a name"):
+        await broker.announce(impostor)
+    await broker.retire("r1")
+    assert await broker.relays() == {"r1": RELAY}, "it is another's to end"
+    await relay.announce(replace(RELAY, draining=True), ttl_s=0.3)
+
+    async def is_free() -> bool:
+        with suppress(NameTaken):
+            await broker.announce(impostor)
+        return await broker.relays() == {"r1": impostor}
+
+    await eventually(is_free)
+    with pytest.raises(NameTaken):
+        await relay.announce(RELAY)
 
 
 async def test_pushes_that_are_lost_are_made_good_by_a_look(

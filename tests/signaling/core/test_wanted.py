@@ -121,7 +121,8 @@ def test_no_route_goes_without_a_fact(
     steps: list[tuple[Mapping[str, Route], str | None, str]], first: Mapping[str, Route]
 ) -> None:
     """As a relay does it: hand in what is missing, then believe. `there` are the routes that wait for a broker."""
-    wanted, seen = begun(*first.values()), ("e1", "o1")
+    wanted = begun(*first.values())
+    seen: tuple[str | None, str] = ("e1", "o1")
     waiting: set[str] = set()
     for routes, epoch, origin in steps:
         before = wanted.whole()
