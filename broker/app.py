@@ -68,7 +68,10 @@ _BACKLOG = 512
 
 
 class Broker:
-    """API and reconciler over one store. `run` serves until it is told to stop, and leaves nothing behind."""
+    """API and reconciler over one store. `run` serves until it is told to stop, and leaves nothing behind.
+
+    Backends of `own` providers end with it, those of `common` ones outlive it. Default: processes; nodes.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Broker:
         state: State,
         *,
         own: Mapping[str, Provider] | None = None,
+        common: Mapping[str, Provider] | None = None,
         neighbours: Neighbours | None = None,
     ) -> None:
         self._settings = settings
@@ -116,7 +120,7 @@ class Broker:
             state,
             self._catalog,
             own={"process": _process_provider(settings)} if own is None else own,
-            common={"static": StaticProvider(self._nodes, listed=self._listed_nodes)},
+            common={"static": StaticProvider(self._nodes, listed=self._listed_nodes)} if common is None else common,
             room=self._room,
             troubled=self._watch.troubled,
         )

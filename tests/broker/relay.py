@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
-from signaling.table import MemoryRouteTable
+from signaling.table import RouteTable
 from tests.broker.samples import RELAY
 
 
 class ReportingRelay:
     """`taken` ports cannot be bound."""
 
-    def __init__(self, table: MemoryRouteTable, info: RelayInfo = RELAY) -> None:
+    def __init__(self, table: RouteTable, info: RelayInfo = RELAY) -> None:
         self.table = table
         self.info = info
         self.taken: set[int] = set()
