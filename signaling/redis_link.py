@@ -17,6 +17,7 @@ from functools import cached_property
 from hashlib import sha1
 from typing import cast
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AuthenticationError,
@@ -256,7 +257,8 @@ class _Wire:
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[Reply]] = []
         for command in commands:
-            self._unsent += self._connection.pack_command(*command)
+            # Its stub knows tuples of one alone.
+            self._unsent.append(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]
             answers.append(loop.create_future())
         self._waiting.extend(answers)
         self._has_unsent.set()

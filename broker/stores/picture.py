@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from heapq import heappop, heappush
 
-from broker.core.ledger import Claim, Ledger, claims_of, pools_of
+from broker.core.ledger import Claim, Ledger
 from broker.core.session import Session
+from broker.stores.records import NOTHING, Holding
 
 
 class Picture:
@@ -21,6 +22,7 @@ class Picture:
     def __init__(self, *, kept_ended: int) -> None:
         self._kept_ended = kept_ended
         self._sessions: dict[str, Session] = {}
+        self._holdings: dict[str, Holding] = {}
         self._stamps: dict[str, str] = {}
         self._places: dict[str, int] = {}
         self._claims: dict[str, Claim] = {}
@@ -54,20 +56,32 @@ class Picture:
         """Whether the session is known as that change wrote it, or as a later one did."""
         return place <= self._places.get(session_id, -1)
 
-    def put(self, session: Session, stamp: str, place: int, linger: Mapping[str, float] | None = None) -> None:
-        """Know the session as written by the change at this place."""
-        before = self._sessions.get(session.id)
-        had, held = claims_of(before) if before is not None else frozenset(), claims_of(session)
-        counted, counts = pools_of(before) if before is not None else frozenset(), pools_of(session)
-        for key in had - held:
-            self._give_up(key, session.id, place)
-        for key in held - had:
-            if place >= self._claimed_at.get(key, -1):
-                self._claims[key], self._claimed_at[key] = Claim(session.id), place
+    def holding(self, session_id: str) -> Holding:
+        """What the session holds as it is known."""
+        return self._holdings.get(session_id, NOTHING)
+
+    def put(
+        self,
+        session: Session,
+        stamp: str,
+        place: int,
+        linger: Mapping[str, float] | None = None,
+        holding: Holding | None = None,
+    ) -> None:
+        """Know the session, and what it holds, as written by the change at this place."""
+        before, had = self._sessions.get(session.id), self.holding(session.id)
+        held = holding or Holding.of(session, had)
+        if held is not had:
+            for key in had.claims - held.claims:
+                self._give_up(key, session.id, place)
+            for key in held.claims - had.claims:
+                if place >= self._claimed_at.get(key, -1):
+                    self._claims[key], self._claimed_at[key] = Claim(session.id), place
+            self._count(had.pools - held.pools, -1)
+            self._count(held.pools - had.pools, 1)
         self.linger(linger or {}, place)
-        self._count(counted - counts, -1)
-        self._count(counts - counted, 1)
-        self._sessions[session.id], self._stamps[session.id], self._places[session.id] = session, stamp, place
+        self._sessions[session.id], self._holdings[session.id] = session, held
+        self._stamps[session.id], self._places[session.id] = stamp, place
         if session.forget_at is not None and (before is None or before.forget_at is None):
             heappush(self._due_sessions, (session.forget_at, session.id))
 
@@ -85,13 +99,13 @@ class Picture:
 
     def remove(self, session_id: str) -> None:
         """Know the session no more, nor what it held."""
-        session = self._sessions.pop(session_id, None)
-        if session is None:
+        if self._sessions.pop(session_id, None) is None:
             return
         del self._stamps[session_id], self._places[session_id]
-        for key in claims_of(session):
+        held = self._holdings.pop(session_id)
+        for key in held.claims:
             self._give_up(key, session_id, None)
-        self._count(pools_of(session), -1)
+        self._count(held.pools, -1)
 
     def forget_what_is_due(self, now: float) -> None:
         """Forget what lapses by now, and the oldest of those that ended where they are too many."""
@@ -108,10 +122,12 @@ class Picture:
                 self.remove(session_id)
 
     @contextmanager
-    def writing(self, session: Session, before: Session | None) -> Iterator[None]:
-        """Hold what this write is about to claim and to count against this broker's other writes, while it is made."""
-        held = claims_of(session) - (claims_of(before) if before is not None else frozenset())
-        counts = pools_of(session) - (pools_of(before) if before is not None else frozenset())
+    def writing(self, after: Holding, before: Holding) -> Iterator[None]:
+        """Hold what a write is about to claim and to count against this broker's other writes, while it is made."""
+        if after is before:
+            yield
+            return
+        held, counts = after.claims - before.claims, after.pools - before.pools
         self._under_way.add(held, counts, 1)
         try:
             yield

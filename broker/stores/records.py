@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from broker.core.events import Event, EventDraft
 from broker.core.ledger import claims_of, pools_of
 from broker.core.session import Session
-from broker.stores.session_json import dump_session, load_events, load_session
+from broker.stores.session_json import load_events, load_session
 from signaling.redis_link import Reply
 
 _PLAIN = re.compile(r"[!-$&-~]+", re.ASCII)
@@ -38,9 +38,24 @@ def pairs(values: Mapping[str, float]) -> str:
     return " ".join(f"{word(name)} {value!r}" for name, value in values.items())
 
 
-def header(session: Session) -> str:
-    """What a session holds and counts in, for the scripts: two lines."""
-    return f"{words(claims_of(session))}\n{words(pools_of(session))}"
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a session holds and counts in, and the same for the scripts: two lines."""
+
+    claims: frozenset[str]
+    pools: frozenset[str]
+    header: str
+
+    @classmethod
+    def of(cls, session: Session, before: Holding | None = None) -> Holding:
+        """Of a session; where it is that of `before`, that is returned."""
+        claims, pools = claims_of(session), pools_of(session)
+        if before is not None and before.claims == claims and before.pools == pools:
+            return before
+        return cls(claims, pools, f"{words(claims)}\n{words(pools)}")
+
+
+NOTHING = Holding(frozenset(), frozenset(), "\n")
 
 
 def place_of(stamp: str) -> int:
@@ -67,11 +82,6 @@ class Record:
         if record.session.id != session_id:
             raise ValueError("another session's record")
         return record
-
-    @staticmethod
-    def body(session: Session) -> bytes:
-        """The JSON part."""
-        return dump_session(session)
 
 
 def _lines(text: bytes, count: int) -> list[bytes]:

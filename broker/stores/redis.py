@@ -37,7 +37,7 @@ from broker.errors import StoreUnavailable
 from broker.stores.base import PoolFull, WriteListener, WriteRace
 from broker.stores.epoch import Epoch
 from broker.stores.faults import Fault, Faulty
-from broker.stores.records import Record, header, name_of, pairs, place_of
+from broker.stores.records import NOTHING, Holding, Record, name_of, pairs, place_of
 from broker.stores.redis_epoch import EpochKey, written
 from broker.stores.redis_feed import Feed, FeedSettings
 from broker.stores.redis_mending import portions
@@ -228,18 +228,21 @@ class RedisStore:
         tells: bool,
     ) -> Session:
         before = await self._before(session) if tells else None
+        picture = self._view.picture
+        had = picture.holding(session.id) if before is not None else NOTHING
         after = evolved(session, revision=session.revision + 1)
+        holding = Holding.of(after, had)
         events = events_between(before, after) if tells else ()
         arguments = (
-            *(session.id, self._view.picture.stamp(session.id) if before is not None else "", epoch),
-            *("" if fence is None else fence, header(after), dump_session(after), pairs(bounds), pairs(linger)),
+            *(session.id, picture.stamp(session.id) if before is not None else "", epoch),
+            *("" if fence is None else fence, holding.header, dump_session(after), pairs(bounds), pairs(linger)),
             *("" if after.forget_at is None else repr(after.forget_at), dump_events(events), len(events)),
             *("" if self._local_clock is None else repr(self._local_clock()), self._view.writer),
             *(self._kept_changes, self._kept_ended, _CHANGES_TTL_MS),
         )
-        with self._view.writing(after, before):
+        with self._view.writing(after, holding, had):
             stamp = self._stamp_of(await self._link.script(self._scripts.write, [self._base], arguments), session.id)
-            self._view.wrote(after, stamp, linger)
+            self._view.wrote(after, holding, stamp, linger)
         if events:
             self._last_event_place = max(self._last_event_place, place_of(stamp))
         return after

@@ -19,17 +19,19 @@ class EpochKey:
         self._scripts = Scripts()
         self.known = ""
         """The text that was read last; empty for none."""
+        self._is_ready = False
 
     @property
     def ready(self) -> str:
         """The text that a script has to find there while the data is whole; empty as long as it is not known to be."""
-        epoch = _parsed(self.known)
-        return self.known if epoch is not None and epoch.state is EpochState.READY else ""
+        return self.known if self._is_ready else ""
 
     def know(self, reply: Reply) -> Epoch | None:
         """Know what a read of the key answered."""
-        self.known = text(reply)
-        return _parsed(self.known)
+        stored = text(reply)
+        epoch = _parsed(stored)
+        self.known, self._is_ready = stored, epoch is not None and epoch.state is EpochState.READY
+        return epoch
 
     async def read(self) -> Epoch | None:
         """The epoch; None where there is none, or something else than one."""
@@ -43,7 +45,7 @@ class EpochKey:
         try:
             return await self._link.script(self._scripts.swap, [self._key], [stored, written(epoch)]) == 1
         finally:
-            self.known = ""
+            self.know(None)
 
 
 def written(epoch: Epoch) -> str:

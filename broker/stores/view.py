@@ -12,7 +12,7 @@ from broker.core.session import Session
 from broker.stores.base import PoolFull, WriteListener, WriteRace
 from broker.stores.event_log import EventLog
 from broker.stores.picture import Picture
-from broker.stores.records import Change, Record, place_of
+from broker.stores.records import Change, Holding, Record, place_of
 from signaling.errors import Deposed
 
 _MOST_DOUBTFUL = 1000
@@ -39,13 +39,13 @@ class View:
         (self._listeners if of_others else self._own_listeners).append(listener)
 
     @contextmanager
-    def writing(self, session: Session, before: Session | None) -> Iterator[None]:
+    def writing(self, session: Session, holding: Holding, before: Holding) -> Iterator[None]:
         """While this broker writes it: its change may be heard before the write returns, and is told as the write's."""
         contexts = self._under_way.setdefault(session.id, [])
         context = copy_context()
         contexts.append(context)
         try:
-            with self.picture.writing(session, before):
+            with self.picture.writing(holding, before):
                 yield
         except (WriteRace, PoolFull, Deposed):
             raise
@@ -60,9 +60,9 @@ class View:
             if not contexts:
                 del self._under_way[session.id]
 
-    def wrote(self, session: Session, stamp: str, linger: Mapping[str, float]) -> None:
+    def wrote(self, session: Session, holding: Holding, stamp: str, linger: Mapping[str, float]) -> None:
         """A write of this broker returned."""
-        self._learn(session, stamp, linger, own=True)
+        self._learn(session, stamp, linger, holding, own=True)
 
     def found(self, record: Record) -> None:
         """A record was read. While this broker writes that session, the write itself is to tell of it."""
@@ -101,13 +101,15 @@ class View:
             self.changes.fire(session_id)
         return lost
 
-    def _learn(self, session: Session, stamp: str, linger: Mapping[str, float], *, own: bool) -> None:
+    def _learn(
+        self, session: Session, stamp: str, linger: Mapping[str, float], holding: Holding | None = None, *, own: bool
+    ) -> None:
         place = place_of(stamp)
         if self.picture.knows(session.id, place):
             self.picture.linger(linger, place)
             return
         before = self.picture.sessions.get(session.id)
-        self.picture.put(session, stamp, place, linger)
+        self.picture.put(session, stamp, place, linger, holding)
         self.latest = max(self.latest, place)
         self._touched.add(session.id)
         self.changes.fire(session.id)

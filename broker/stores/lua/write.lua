@@ -41,9 +41,11 @@ local stamp, claims_before, pools_before = '', '', ''
 if record then stamp, claims_before, pools_before = string.match(record, '^(%S+)\n([^\n]*)\n([^\n]*)\n') end
 if stamp ~= stamp_before then return {'race', record} end
 
+-- Most writes leave claims and counts alone: only what differs is of interest.
 local claims_after, pools_after = string.match(header, '^([^\n]*)\n([^\n]*)$')
-local had, held = set_of(claims_before), set_of(claims_after)
-local counted, counts = set_of(pools_before), set_of(pools_after)
+local had, held, counted, counts = {}, {}, {}, {}
+if claims_before ~= claims_after then had, held = set_of(claims_before), set_of(claims_after) end
+if pools_before ~= pools_after then counted, counts = set_of(pools_before), set_of(pools_after) end
 
 local taken, taken_keys = {}, {}
 for claim in pairs(held) do
@@ -60,16 +62,16 @@ if #taken > 0 then
     end
   end
 end
-redis.call('HLEN', base .. 'pools')
+if pools_before ~= pools_after then redis.call('HLEN', base .. 'pools') end
 for pool, most in pairs(pairs_of(bounds)) do
   local count = tonumber(redis.call('HGET', base .. 'pools', pool) or 0)
   count = count + (counts[pool] and 1 or 0) - (counted[pool] and 1 or 0)
   if count > tonumber(most) then return {'full', pool} end
 end
 local last_event = tonumber(redis.call('HGET', base .. 'count', 'event') or 0)
-redis.call('SCARD', base .. 'live')
-redis.call('ZCARD', base .. 'ended')
-redis.call('ZCARD', base .. 'lingering')
+if forget_at ~= '' or not record then redis.call('SCARD', base .. 'live') end
+if forget_at ~= '' then redis.call('ZCARD', base .. 'ended') end
+if linger ~= '' then redis.call('ZCARD', base .. 'lingering') end
 redis.call('XLEN', base .. 'changes')
 
 local number = redis.call('HINCRBY', base .. 'count', 'change', 1)
@@ -120,7 +122,7 @@ end
 
 local ms = ms_until(tonumber(forget_at))
 redis.call('PEXPIRE', key, ms)
-for claim in pairs(held) do redis.call('PEXPIRE', base .. 'claim:' .. claim, ms) end
+for claim in pairs(set_of(claims_after)) do redis.call('PEXPIRE', base .. 'claim:' .. claim, ms) end
 redis.call('SREM', base .. 'live', id)
 redis.call('ZREMRANGEBYSCORE', base .. 'ended', '-inf', now)
 redis.call('ZADD', base .. 'ended', forget_at, id)
