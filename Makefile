@@ -8,10 +8,16 @@ demo:
 	@scripts/setup.sh run
 	@exec .venv/bin/pixelferry up $(ARGS)
 
+# What needs the whole machine, ports of its own or a browser runs alone; all else on two cores.
 test:
 	@scripts/setup.sh test
 	node --test tests/web/*.test.js
+ifeq ($(strip $(ARGS)),)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/system
+	.venv/bin/python -m pytest tests/system
+else
 	.venv/bin/python -m pytest $(ARGS)
+endif
 
 check:
 	@scripts/setup.sh test
@@ -36,5 +42,5 @@ lock:
 	scripts/lock.sh
 
 clean:
-	rm -rf .venv node_modules artifacts dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules artifacts dist build .mypy_cache .ruff_cache .pytest_cache .schemathesis .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

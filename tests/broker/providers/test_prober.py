@@ -63,8 +63,7 @@ async def test_a_node_whose_backends_all_keep_silent_is_not_heard(
     nodes: MemoryNodeStore, backends: tuple[LightBackend, LightBackend], caplog: pytest.LogCaptureFixture
 ) -> None:
     await eventually(lambda: states(nodes) == [SlotState.IDLE, SlotState.IDLE])
-    for backend in backends:
-        await backend.close()
+    await asyncio.gather(*(backend.close() for backend in backends))
     await eventually(lambda: "node gpu-1 of the file is not heard" in caplog.text)
     assert states(nodes) == [SlotState.IDLE, SlotState.IDLE], "what is known stays"
     assert caplog.text.count("is not heard") == 1
