@@ -99,6 +99,7 @@ class Broker:
             quotas=Quotas(settings.quota_per_owner, settings.quota_total, settings.quota_exempt_admins),
             allowed_origins=relay_origins(settings),
             fleet=self._nodes.fleet,
+            pauses=lambda: self._converging.leadership.pauses,
         )
         self._identity = Identity(settings.identity, Networks(settings.trusted_proxies))
         self._access_keys = access_keys(settings.nimble)

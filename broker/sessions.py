@@ -9,7 +9,7 @@ import asyncio
 import builtins
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from operator import attrgetter
 from uuid import uuid4
@@ -18,6 +18,7 @@ from broker.core import intent
 from broker.core.catalog import Catalog, Resolved
 from broker.core.ledger import ALL_SESSIONS, lingering, queue_pool, share_pool
 from broker.core.node import Fleet
+from broker.core.pauses import Pause
 from broker.core.placement import placed_or_waiting
 from broker.core.principal import Principal
 from broker.core.queue import Place
@@ -58,6 +59,7 @@ class Sessions:
         quotas: Quotas = _UNBOUNDED,
         allowed_origins: tuple[str, ...] = ("*",),
         fleet: Callable[[], Fleet] = Fleet,
+        pauses: Callable[[], Sequence[Pause]] = tuple,
         new_secret: Callable[[], str] | None = None,
     ) -> None:
         self._store = store
@@ -67,6 +69,7 @@ class Sessions:
         self._quotas = quotas
         self._allowed_origins = allowed_origins
         self._fleet = fleet
+        self._pauses = pauses
         self._new_secret = new_secret or (lambda: secrets.token_urlsafe(24))
 
     async def create(
@@ -219,6 +222,11 @@ class Sessions:
 
         return await self._revise(session_id, by, revise, idempotency_key, asked, ended_too=ended_too)
 
+    @property
+    def pauses(self) -> Sequence[Pause]:
+        """When no clock ran, oldest first."""
+        return self._pauses()
+
     def place_of(self, session: Session, now: float) -> Place | None:
         """Where a session stands in its queue; None where it does not wait for a slot."""
         return self._room.place_of(session, now)
@@ -302,10 +310,11 @@ class Sessions:
         """The session once it is not pending any more, or as it is after `wait_s`."""
         if wait_s <= 0 or session.state is not State.PENDING:
             return session
-        with suppress(TimeoutError):
+        # What was asked for is done, or was found: a store that goes away meanwhile takes nothing back.
+        with suppress(TimeoutError, StoreUnavailable):
             async with asyncio.timeout(wait_s), aclosing(self._store.changes(session.id)) as changes:
                 async for _ in changes:
-                    session = await self._store.read(session.id) or session
+                    session = await self._store.read(session.id, fresh=False) or session
                     if session.state is not State.PENDING:
                         break
         return session

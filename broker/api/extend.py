@@ -65,4 +65,5 @@ class ExtendApi:
         session = await self._sessions.extend(
             session_id, by=principal_of(request), seconds=asked.seconds, idempotency_key=key
         )
-        return json_answer(stream_json(session, self._dialects.of(request, self._mount)))
+        dialect = self._dialects.of(request, self._mount)
+        return json_answer(stream_json(session, dialect, pauses=self._sessions.pauses))

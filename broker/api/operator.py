@@ -72,7 +72,7 @@ class OperatorApi:
         )
 
     def _session(self, session: Session, now: float) -> Json:
-        place, alarm = self._sessions.place_of(session, now), next_alarm(session)
+        place, alarm = self._sessions.place_of(session, now), next_alarm(session, None, self._sessions.pauses)
         return {
             "id": session.id,
             "owner": session.owner,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 
 from broker.api.dialect import Dialect
 from broker.core.catalog import Clocks
 from broker.core.clocks import next_alarm
+from broker.core.pauses import Pause
 from broker.core.queue import Place
 from broker.core.session import Session, State
 from signaling.routes import Json
@@ -16,8 +18,13 @@ _CLOCKS = attrgetter(*Clocks.__slots__)
 _CONDITIONS = {State.READY: "ready", State.ENDED: "failed"}
 
 
-def stream_json(session: Session, dialect: Dialect, place: Place | None = None) -> dict[str, Json]:
-    """A stream as the contract has it, and what this project adds; `place` is where it stands in its queue."""
+def stream_json(
+    session: Session, dialect: Dialect, place: Place | None = None, *, pauses: Sequence[Pause] = ()
+) -> dict[str, Json]:
+    """A stream as the contract has it, and what this project adds; `place` is where it stands in its queue.
+
+    In `pauses`, oldest first, no clock ran.
+    """
     stream: dict[str, Json] = {"id": session.id}
     if session.state is State.READY:
         stream["routes"] = _routes(session, nested=dialect.nested)
@@ -26,7 +33,7 @@ def stream_json(session: Session, dialect: Dialect, place: Place | None = None) 
     if place is not None:
         eta_s = None if place.eta_s is None else round(place.eta_s, 1)
         stream["queue"] = {"position": place.position, "eta_s": eta_s, "length": place.length}
-    alarm = next_alarm(session)
+    alarm = next_alarm(session, None, pauses)
     return stream | {
         "status": _status(session),
         "application": session.application,

@@ -98,7 +98,10 @@ class StreamApi:
         page = found[query.offset : query.offset + query.limit]
         dialect = self._dialects.of(request, self._mount)
         now = await self._sessions.now()
-        items = [stream_json(session, dialect, self._sessions.place_of(session, now)) for session in page]
+        pauses = self._sessions.pauses
+        items = [
+            stream_json(session, dialect, self._sessions.place_of(session, now), pauses=pauses) for session in page
+        ]
         return json_answer({"offset": query.offset, "limit": query.limit, "count": len(items), "items": items})
 
     @described(
@@ -198,7 +201,8 @@ class StreamApi:
         if session.state is State.ENDED:
             return json_answer(ended_json(session), status=410, headers=headers)
         place = self._sessions.place_of(session, await self._sessions.now())
-        stream = stream_json(session, dialect, place) | token_fields(self._tokens, request, session)
+        stream = stream_json(session, dialect, place, pauses=self._sessions.pauses)
+        stream |= token_fields(self._tokens, request, session)
         if session.state is State.READY:
             return json_answer(stream, headers=headers)
         headers |= {"Location": f"{dialect.base}/{session.id}", "Retry-After": str(_POLL_AFTER_S)}

@@ -374,3 +374,16 @@ async def test_a_session_is_extended_by_its_owner(sessions: Sessions, store: Mem
     assert (await sessions.extend(session.id, by=ME)).expires_at == 5030.0
     assert (await sessions.extend(session.id, by=ME, seconds=10, idempotency_key="k")).expires_at == 5040.0
     assert (await sessions.extend(session.id, by=ME, seconds=10, idempotency_key="k")).expires_at == 5040.0
+
+
+class FadingStore(MemoryStore):
+    """One that goes away as soon as somebody waits for a change."""
+
+    async def read(self, session_id: str, *, fresh: bool = True) -> Session | None:
+        raise StoreUnavailable
+
+
+async def test_a_session_that_was_made_is_answered_though_the_store_goes_away_while_one_waits() -> None:
+    sessions = Sessions(FadingStore(), MemoryRouteTable())
+    session = await sessions.create(make_resolved(make_profile()), {"stage": "a"}, by=ME, wait_s=5)
+    assert session.state is State.PENDING
