@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
 
 from broker.core.catalog import Catalog
 from broker.core.catalog_edits import CatalogEdits, merged
@@ -37,7 +38,7 @@ class LiveCatalog:
             try:
                 async with aclosing(self._store.changes()) as changes:
                     async for _ in changes:
-                        self._take(await self._store.read())
+                        await self._take_over(await self._store.read())
             except StoreUnavailable:
                 logger.warning("edits of the catalog are not heard of for now")
             await asyncio.sleep(_RETRY_S)
@@ -49,12 +50,21 @@ class LiveCatalog:
         """
         for _ in range(_WRITE_ATTEMPTS):
             try:
-                self._take(await self._store.write(change(self._file, await self._store.read())))
+                await self._take_over(await self._store.read())
+                self._take(await self._store.write(change(self._file, self._edits)))
             except WriteRace:
                 continue
             return self._current
         raise StoreUnavailable
 
+    async def _take_over(self, edits: CatalogEdits) -> None:
+        """Take what is stored; where the store lost all of it, store what is known here instead."""
+        if edits.revision == 0 < self._edits.revision:
+            logger.warning("the store lost the edits of the catalog: they are written anew")
+            with suppress(WriteRace):
+                edits = await self._store.write(replace(self._edits, revision=0))
+        self._take(edits)
+
     def _take(self, edits: CatalogEdits) -> None:
-        if edits.revision > self._edits.revision:
+        if 0 < edits.revision != self._edits.revision:
             self._edits, self._current = edits, merged(self._file, edits)
