@@ -12,6 +12,8 @@ from signaling.errors import TableUnavailable
 logger = logging.getLogger(__name__)
 
 _FIRST_S = 0.1
+_WENT_WELL_S = 3.0
+"""Who could follow for so long was back: a call to what is away takes less."""
 
 
 def pause_s(failures: int, *, most_s: float) -> float:
@@ -24,9 +26,12 @@ async def through_outages(follow: Callable[[], Awaitable[None]], *, most_s: floa
     failures = 0
     while True:
         begun = asyncio.get_running_loop().time()
+        trouble: Exception | None = None
         try:
             await follow()
         except (StoreUnavailable, TableUnavailable) as error:
-            logger.warning("what changes is not heard for now: %r", error)
-        failures = 1 if asyncio.get_running_loop().time() - begun > most_s else failures + 1
+            trouble = error
+        failures = 1 if asyncio.get_running_loop().time() - begun > _WENT_WELL_S else failures + 1
+        if trouble is not None and failures == 1:
+            logger.warning("what changes is not heard for now: %r", trouble)
         await asyncio.sleep(pause_s(failures, most_s=most_s))
