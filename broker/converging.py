@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from broker.core.catalog import Catalog
 from broker.errors import StoreUnavailable
 from broker.leadership import Leadership
-from broker.orphans import release_orphans
+from broker.orphans import release_orphans, withdraw_orphans
 from broker.outages import through_outages
 from broker.providers.base import Provider
 from broker.rebuild import Rebuild
@@ -124,7 +124,16 @@ class Converging:
             for name, provider in self._common.items():
                 group.create_task(provider.run(), name=f"provider {name}")
                 group.create_task(release_orphans(state.store, name, provider), name=f"orphans of {name}")
+            group.create_task(self._withdraw_orphans(fence), name="orphans of relays")
             group.create_task(reconciler.run(), name="reconciler")
+
+    async def _withdraw_orphans(self, fence: int) -> None:
+        while True:
+            try:
+                await withdraw_orphans(self._state.store, self._state.routes, fence=fence)
+            except Deposed:
+                self._leadership.doubt()
+                await asyncio.sleep(_RETRY_S)
 
 
 async def _first_of(*calls: Callable[[], Awaitable[None]]) -> None:

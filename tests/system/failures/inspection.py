@@ -47,6 +47,27 @@ async def holdings_of(cluster: Cluster) -> Holdings:
     )
 
 
+async def dump_of(cluster: Cluster) -> str:
+    """All that Redis holds but the streams, for people."""
+    lines = []
+    async with Redis(host="127.0.0.1", port=cluster.redis.port) as redis:
+        for key in sorted([key async for key in redis.scan_iter(match=f"{_BASE}*", count=1000)]):
+            kind = _text(await redis.type(key))
+            match kind:
+                case "string":
+                    value: object = await redis.get(key)
+                case "hash":
+                    value = await redis.hgetall(key)
+                case "set":
+                    value = await redis.smembers(key)
+                case "zset":
+                    value = await redis.zrange(key, 0, -1, withscores=True)
+                case _:
+                    value = kind
+            lines.append(f"{_text(key)} {value!r}")
+    return "\n".join(lines)
+
+
 async def _texts(redis: Redis, kind: str) -> dict[str, bytes]:
     """The values of all keys of this kind, by what follows it in the key."""
     beginning = f"{_BASE}{kind}:"

@@ -16,7 +16,7 @@ from tests.system.failures.cluster import Cluster, Shape, cluster
 from tests.system.failures.excuses import Bounds
 from tests.system.failures.faults import Faults
 from tests.system.failures.history import History, as_json
-from tests.system.failures.inspection import holdings_of
+from tests.system.failures.inspection import dump_of, holdings_of
 from tests.system.failures.listener import Listener
 from tests.system.failures.load import Habits, Load
 from tests.system.failures.members import answers, until
@@ -63,7 +63,7 @@ class Run:
         found = violations(history, bounds=self.bounds)
         outcome = outcome_of(self.name, history)
         if found:
-            raise AssertionError(self._told(history, [str(violation) for violation in found]))
+            raise AssertionError(await self._told(history, [str(violation) for violation in found]))
         _report(outcome)
         return outcome
 
@@ -75,7 +75,7 @@ class Run:
         except AssertionError as error:
             history = await self._history()
             found = [str(violation) for violation in violations(history, bounds=self.bounds)]
-            raise AssertionError(self._told(history, [str(error), *found])) from None
+            raise AssertionError(await self._told(history, [str(error), *found])) from None
 
     async def _settled(self) -> History:
         """The history with what is held once it adds up, or does not after a while."""
@@ -89,11 +89,11 @@ class Run:
     async def _history(self) -> History:
         return self.cluster.recorder.history(await holdings_of(self.cluster), self.load.flows())
 
-    def _told(self, history: History, found: list[str]) -> str:
+    async def _told(self, history: History, found: list[str]) -> str:
         folder = Path(os.environ.get("FAILURES_KEEP", self.cluster.folder))
-        kept = folder / f"{self.name.replace(' ', '-')}.history.json"
-        kept.write_text(as_json(history))
-        (folder / f"{self.name.replace(' ', '-')}.logs").write_text(self.cluster.logs())
+        kept = {"history.json": as_json(history), "logs": self.cluster.logs(), "redis": await dump_of(self.cluster)}
+        for kind, text in kept.items():
+            folder.joinpath(f"{self.name.replace(' ', '-')}.{kind}").write_text(text)
         outages = [f"{out.part} {out.name}: {out.began:.2f} to {out.ended:.2f}" for out in history.outages]
         lines = [*found[:40], f"({len(found)} in all; history and logs with FAILURES_KEEP=folder)", *outages[-20:]]
         return "\n".join(lines)
