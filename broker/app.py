@@ -115,6 +115,7 @@ class Broker:
             trusted_proxies=Networks(settings.trusted_proxies),
             neighbours=neighbours or Neighbours(),
             event_streams=lambda: self._events.open,
+            leads=lambda: self._converging.leadership.is_leading,
         )
         state.on_fault(self._watch.store_is_faulty)
         self._converging = Converging(

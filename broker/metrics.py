@@ -5,7 +5,7 @@ docs/operations.md lists them; a test compares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,13 +59,20 @@ class _Answered:
 
 
 class Metrics:
-    """What one broker counts and measures. `collectors` are shown beside: a relay's in the same process."""
+    """What one broker counts and measures. `collectors` are shown beside: a relay's in the same process.
 
-    def __init__(self, *, version: str, collectors: Sequence[Collector] = ()) -> None:
+    `leads` tells whether this broker is the one that converges sessions.
+    """
+
+    def __init__(
+        self, *, version: str, leads: Callable[[], bool] = lambda: True, collectors: Sequence[Collector] = ()
+    ) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         registry = self._registry
         info = Gauge("pixelferry_info", "What runs.", ["version"], registry=registry)
         info.labels(version).set(1)
+        leader = Gauge("pixelferry_leader", "1 where this broker converges sessions.", registry=registry)
+        leader.set_function(leads)
         self._sessions = Gauge(
             "pixelferry_sessions", "Sessions that live or still hold something.", ["state", "phase"], registry=registry
         )

@@ -334,8 +334,9 @@ class Reconciler:
 
 def _tell_of_trouble(session_id: str, error: Exception) -> None:
     extra = {"session": session_id}
-    if isinstance(error, StoreUnavailable | TableUnavailable):
-        logger.warning("a session did not converge and is tried again: %r", error, extra=extra)
+    if isinstance(error, StoreUnavailable | TableUnavailable | Deposed):
+        # Of all sessions alike, and told once by who follows store, table and lease.
+        logger.debug("a session did not converge and is tried again: %r", error, extra=extra)
     else:
         logger.error("a session did not converge and is tried again", exc_info=error, extra=extra)
 

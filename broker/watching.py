@@ -24,7 +24,7 @@ from broker.sessions import Sessions
 from broker.stores.base import Store
 from broker.stores.faults import Fault
 from broker.stores.nodes import NodeStore
-from signaling.errors import TableUnavailable
+from signaling.errors import Deposed, TableUnavailable
 from signaling.table import RouteTable
 
 
@@ -41,7 +41,10 @@ class Neighbours:
 
 
 class Watch:
-    """Follows the store's writes from the beginning. `event_streams` tells how many streams of events are open."""
+    """Follows the store's writes from the beginning.
+
+    `event_streams` tells how many streams of events are open, `leads` whether this broker converges sessions.
+    """
 
     def __init__(
         self,
@@ -54,12 +57,14 @@ class Watch:
         trusted_proxies: Networks,
         neighbours: Neighbours,
         event_streams: Callable[[], int],
+        leads: Callable[[], bool],
     ) -> None:
         version = _version()
-        self._metrics = Metrics(version=version, collectors=neighbours.collectors)
+        self._metrics = Metrics(version=version, leads=leads, collectors=neighbours.collectors)
         history = History()
-        for listener in (audit_session, self._metrics.session_written, history.session_written):
+        for listener in (audit_session, self._metrics.session_written):
             store.listen(listener)
+        store.listen(history.session_written, of_others=True)
         self._observer = Observer(self._metrics, trusted_proxies=trusted_proxies)
         self._metrics_api = MetricsApi(self._metrics, store, routes, catalog, event_streams, nodes)
         self._operator_api = OperatorApi(
@@ -96,6 +101,8 @@ class Watch:
                 trouble = Trouble.STORE
             case TableUnavailable():
                 trouble = Trouble.ROUTES
+            case Deposed():
+                return
             case _:
                 trouble = Trouble.UNEXPECTED
         self._metrics.did_not_converge(trouble)

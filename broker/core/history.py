@@ -33,11 +33,14 @@ class History:
         self._queued: set[str] = set()
 
     def session_written(self, before: Session | None, after: Session) -> None:
-        """Note what a write did: as `Store.listen` wants it."""
+        """Note what a write did: as `Store.listen` wants it, of this broker and of others.
+
+        What was there before this broker began is neither created nor ended now, though it was not known before.
+        """
         step = self._step(after.updated_at)
-        if before is None:
+        if before is None and after.revision <= 1:
             step.created += 1
-        if after.state is State.ENDED and (before is None or before.state is not State.ENDED):
+        if before is not None and after.state is State.ENDED and before.state is not State.ENDED:
             step.ended[after.end_reason or EndReason.DELETED] += 1
         _keep(self._live, after.id, after.state is not State.ENDED)
         _keep(self._queued, after.id, is_waiting(after))

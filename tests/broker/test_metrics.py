@@ -181,3 +181,11 @@ def test_faults_of_the_store_are_counted_by_kind(metrics: Metrics) -> None:
     value = read(metrics)
     assert value("pixelferry_store_faults_total", kind="claim_mended") == 3
     assert value("pixelferry_store_faults_total", kind="lost") == 0
+
+
+def test_who_converges_says_so() -> None:
+    leads = [True]
+    metrics = Metrics(version="", leads=lambda: leads[0])
+    assert "pixelferry_leader 1.0" in metrics.shown([], Catalog({}, {}), {}, 0).decode()
+    leads[0] = False
+    assert "pixelferry_leader 0.0" in metrics.shown([], Catalog({}, {}), {}, 0).decode()

@@ -18,9 +18,12 @@ import pytest
 from broker.core.catalog import Catalog, Profile
 from broker.core.session import EndReason, Phase, Session, State
 from broker.errors import StoreUnavailable
+from broker.leadership import ALONE, Term
 from broker.providers.process import ProcessProvider, ProcessSettings, usual_backend_host
 from broker.reconciler import Reconciler
+from broker.route_record import session_of
 from broker.sessions import Sessions
+from broker.stores.lease import MemoryLease
 from broker.stores.memory import MemoryStore
 from broker.waiting_room import WaitingRoom
 from signaling.errors import TableUnavailable
@@ -113,16 +116,20 @@ async def broker(
     relay: bool = True,
     taken: frozenset[int] = frozenset(),
     outage: Outage | None = None,
+    store: MemoryStore | None = None,
+    term: Term = ALONE,
+    records: bool = False,
 ) -> AsyncIterator[Broker]:
     """Everything but API and relay, in one event loop; nothing of it is left afterwards."""
     profile = profile or make_profile(command=(*BACKEND, *arguments))
-    store, table = ShakyStore(outage or Outage()), ShakyTable(outage or Outage())
+    store, table = store or ShakyStore(outage or Outage()), ShakyTable(outage or Outage())
     provider = ProcessProvider(ProcessSettings(usual_backend_host(), end_grace_s=1.0))
     catalog, room = catalog or make_catalog(profile), WaitingRoom()
     whole = Broker(store, Sessions(store, table, catalog=lambda: catalog, room=room), ReportingRelay(table), profile)
     whole.relay.taken |= taken
     store.listen(room.see)
-    reconciler = Reconciler(store, table, {"process": provider}, lambda: catalog, room=room)
+    providers = {"process": provider}
+    reconciler = Reconciler(store, table, providers, lambda: catalog, room=room, term=term, records=records)
     tasks = [asyncio.create_task(provider.run()), asyncio.create_task(reconciler.run())]
     if relay:
         tasks.append(asyncio.create_task(whole.relay.run()))
@@ -339,6 +346,61 @@ async def test_sessions_outlive_an_outage_of_store_and_route_table(caplog: pytes
         await it.until(before.id, lambda session: session.viewer_present)
         await it.sessions.end(before.id, by=ME)
         await it.until_clean(before.id)
+
+
+async def test_a_session_of_a_lost_relay_goes_on_at_another_one() -> None:
+    async with broker() as it:
+        session = await it.create()
+        other = ReportingRelay(it.relay.table, replace(RELAY, id="relay-b"))
+        relaying = asyncio.create_task(other.run())
+        await it.relay.table.retire(RELAY.id)
+        moved = await it.until(session.id, lambda one: one.ports is not None and one.ports.relay_id == "relay-b")
+        again = await it.until(session.id, lambda one: one.state is State.READY)
+        assert (moved.slot, again.ready_at) == (session.slot, session.ready_at)
+        assert session.id in other.served
+        relaying.cancel()
+        await asyncio.wait((relaying,))
+
+
+async def test_a_broker_that_was_deposed_writes_nothing_and_says_so() -> None:
+    lease, told = MemoryLease(), asyncio.Event()
+    first = await lease.take("this", 60)
+    term = Term(first.fence, deposed=told.set)
+    store = MemoryStore(latest_fence=lambda: lease.fence)
+    async with broker(store=store, term=term) as it:
+        session = await it.create()
+        assert session.state is State.READY
+        await lease.give_up("this", lease.fence)
+        await lease.take("another", 60)
+        await it.relay.viewers(session.id, 1)
+        async with asyncio.timeout(5):
+            await told.wait()
+        assert not (await it.sessions.get(session.id, by=ME)).viewer_present
+
+
+async def test_nothing_is_judged_while_a_pause_may_be_under_way() -> None:
+    def check(now: float) -> None:
+        if paused:
+            raise StoreUnavailable
+
+    paused = True
+    async with broker(term=Term(check=check)) as it:
+        session = await it.create(wait_s=0.2)
+        assert (session.state, session.backend) == (State.PENDING, None)
+        paused = False
+        await it.until(session.id, lambda one: one.state is State.READY)
+
+
+async def test_a_route_carries_its_session_as_it_is_now() -> None:
+    async with broker(records=True) as it:
+        session = await it.create()
+        await it.sessions.update(session.id, by=ME, change=lambda one, now: replace(one, labels={"note": "kept"}))
+
+        def kept() -> Session | None:
+            return session_of(it.relay.served[session.id])
+
+        await eventually(lambda: (known := kept()) is not None and known.labels == {"note": "kept"})
+        assert len(it.relay.seen) == 1, "what is served has not changed"
 
 
 async def test_all_backends_end_with_the_broker() -> None:

@@ -25,6 +25,14 @@ def test_a_minute_counts_what_was_created_and_ended_in_it() -> None:
     assert (second.begins, second.created, second.ended) == (660.0, 0, {EndReason.IDLE: 1})
 
 
+def test_what_was_there_before_is_neither_created_nor_ended_now_but_lives() -> None:
+    history = History()
+    history.session_written(None, replace(made(1, 600.0), revision=5))
+    history.session_written(None, replace(ended(made(2, 600.0), EndReason.IDLE, "", 610.0), revision=7))
+    (step,) = history.steps(620.0)
+    assert (step.created, step.most_live, step.ended) == (0, 1, {})
+
+
 def test_minutes_in_silence_are_as_the_last_one_ended() -> None:
     history = History()
     history.session_written(None, made(1, 600.0))
