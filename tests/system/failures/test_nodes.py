@@ -22,7 +22,7 @@ async def test_the_session_of_a_killed_backend_ends_and_its_slot_is_used_again()
 
 async def test_the_sessions_of_a_killed_node_end_as_lost() -> None:
     async with running("kill -9 of a node") as run:
-        await run.faults.kill_node("n0", down_s=8)
+        await run.faults.kill_node("n0", down_s=7)
         await run.flowing()
         await run.judged()
         reasons = {call.reason for call in run.cluster.recorder.calls if call.kind is CallKind.GET and call.reason}

@@ -16,7 +16,7 @@ from tests.system.failures.schedule import Fault, plan
 pytestmark = [pytest.mark.system]
 
 _COUNT = int(os.environ.get("FAILURES_COUNT", "300"))
-_EVERY_S = 0.25
+_EVERY_S = 0.2
 _SEED = int(os.environ.get("FAILURES_SEED", SystemRandom().randrange(1 << 32)))
 _BOUNDS = Bounds(recover_s=6, reroute_s=15)
 

@@ -19,7 +19,7 @@ _EVERYSEC_S = 2.0
 
 async def test_nothing_is_lost_where_every_write_is_on_disk() -> None:
     async with running("kill -9 of Redis, appendfsync always", redis=_DURABLE) as run:
-        for down_s in (0.5, 4):
+        for down_s in (0.2, 3):
             await run.faults.kill_redis(down_s=down_s)
             await run.flowing()
             await asyncio.sleep(1)
@@ -73,7 +73,7 @@ async def test_a_pause_of_half_a_minute_ends_nothing() -> None:
 
 async def test_a_full_redis_refuses_what_is_new_and_keeps_what_is_there() -> None:
     async with running("Redis' memory is full") as run:
-        await run.faults.fill_redis(for_s=5)
+        await run.faults.fill_redis(for_s=3)
         outcome = await run.judged()
         assert outcome.unavailable > 0 and outcome.longest_gap_s < 1
 
