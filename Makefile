@@ -1,8 +1,11 @@
 # `make demo` runs everything on this machine; `make test` passes every test; the rest is for those who change the code.
-.PHONY: demo test check bench simulate lock clean
+.PHONY: demo test check bench soak simulate lock clean
 
 # Arguments for what is run, e.g. make demo ARGS="--listen 127.0.0.1:9000", make test ARGS="tests/broker -k ledger".
 ARGS ?=
+
+# How many faults `make soak` has happen: five a second.
+FAULTS ?= 3000
 
 demo:
 	@scripts/setup.sh run
@@ -30,6 +33,11 @@ check:
 bench:
 	@scripts/setup.sh test
 	.venv/bin/python -m bench $(ARGS)
+
+# Has thousands of faults happen to a cluster, drawn from a seed (docs/reliability.md).
+soak:
+	@scripts/setup.sh test
+	FAILURES_COUNT=$(FAULTS) .venv/bin/python -m pytest tests/system/failures/test_random_faults.py -s $(ARGS)
 
 # Runs a fleet under simulated time and writes docs/simulation.md: minutes on one core.
 simulate:

@@ -1,7 +1,8 @@
 """A run's line in the table says what happened in it."""
 
 from tests.system.failures.history import Call, CallKind, Cut, Flow, History, Holdings
-from tests.system.failures.outcome import outcome_of
+from tests.system.failures.outcome import Outcome, outcome_of
+from tests.system.failures.table import row
 
 
 def test_calls_sessions_datagrams_and_reroutes_are_counted() -> None:
@@ -21,3 +22,10 @@ def test_calls_sessions_datagrams_and_reroutes_are_counted() -> None:
     assert (told.name, told.calls, told.unavailable, told.unanswered, told.sessions) == ("one", 5, 1, 1, 1)
     assert told.slowest_s == 2.0
     assert (told.datagrams, told.lost, told.longest_gap_s, told.rerouted_s) == (750, 15, 0.5, (2.5,))
+
+
+def test_a_line_of_the_table_tells_what_a_reader_asks_for() -> None:
+    quiet = Outcome("nothing fails", 100, 0, 0, 0.04, 9, 4000, 0, 0, ())
+    assert row(quiet) == "| nothing fails | 100 | 0 | 0.0 s | 4000 | 0 |  |"
+    loud = Outcome("a relay dies", 100, 3, 0, 1.26, 9, 4000, 12, 0.55, (2.04, 3.5))
+    assert row(loud) == "| a relay dies | 100 | 3 | 1.3 s | 4000 | 12; 0.55 s | 2.0 to 3.5 s |"
