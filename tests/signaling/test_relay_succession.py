@@ -13,6 +13,7 @@ from aiohttp import ClientSession, web
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
@@ -152,8 +153,9 @@ async def test_a_backend_s_message_that_was_half_read_arrives_whole() -> None:
 
 async def converse(connection: ServerConnection) -> None:
     """A backend that answers an offer, and tells what it got of anything else."""
-    async for message in connection:
-        await connection.send(ANSWERS.get(message, message))
+    with suppress(ConnectionClosed):
+        async for message in connection:
+            await connection.send(ANSWERS.get(message, message))
 
 
 async def confirm(client: Peer, server: Peer, relay: TransportAddress) -> TransportAddress:
