@@ -146,6 +146,11 @@ class StoreUnavailable(BrokerError):
     def __str__(self) -> str:
         return f"The session store is not available. Try again in {self.retry_after_s:.0f} s."
 
+    @property
+    def told(self) -> str:
+        """For the log."""
+        return self.reason or str(self)
+
 
 @dataclass(eq=False)
 class IssuerUnavailable(StoreUnavailable):

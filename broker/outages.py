@@ -33,5 +33,6 @@ async def through_outages(follow: Callable[[], Awaitable[None]], *, most_s: floa
             trouble = error
         failures = 1 if asyncio.get_running_loop().time() - begun > _WENT_WELL_S else failures + 1
         if trouble is not None and failures == 1:
-            logger.warning("what changes is not heard for now: %r", trouble)
+            told = trouble.told if isinstance(trouble, StoreUnavailable) else trouble
+            logger.warning("what changes is not heard for now: %s", told)
         await asyncio.sleep(pause_s(failures, most_s=most_s))

@@ -315,7 +315,7 @@ class RedisStore:
 
 
 def _rebuilding() -> StoreUnavailable:
-    return StoreUnavailable(reason="what was stored is lost, or is being made anew")
+    return StoreUnavailable(reason="it is new, or lost its data, and is being made ready")
 
 
 @contextmanager

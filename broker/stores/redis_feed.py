@@ -214,7 +214,7 @@ class Feed:
         self._epoch_read = self._epoch.known
         if epoch is not None and epoch.state is EpochState.READY:
             return True
-        self._go_stale("what was stored is lost, or is being made anew")
+        self._go_stale("it is new, or lost its data, and is being made ready")
         return False
 
     async def _find_position(self) -> None:
