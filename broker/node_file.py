@@ -74,7 +74,7 @@ class _Node(_Table):
     host: Annotated[str, AfterValidator(_host)]
     zone: Zone = ""
     labels: Labels = {}
-    slots: Annotated[list[_Slot], Field(min_length=1, max_length=256)]
+    slots: Annotated[list[_Slot], Field(min_length=1, max_length=64)]
 
 
 class _File(_Table):

@@ -22,7 +22,7 @@ class _Body(BaseModel):
 class SlotSaid(_Body):
     """One streaming backend of the node."""
 
-    number: Annotated[int, Field(ge=0, le=255)]
+    number: Annotated[int, Field(ge=0, le=63)]
     """Its place; what sessions hold."""
 
     signaling_port: Port
@@ -47,7 +47,7 @@ class SlotSaid(_Body):
 class NodeSaid(_Body):
     """A node as it is now. Each registration says all of it."""
 
-    slots: Annotated[tuple[SlotSaid, ...], Field(max_length=256)]
+    slots: Annotated[tuple[SlotSaid, ...], Field(max_length=64)]
     host: Annotated[str, Field(max_length=64)] | None = None
     """The IP address at which brokers and relays reach its backends. Default: where the registration comes from."""
 

@@ -27,6 +27,8 @@ from signaling.routes import Json
 logger = logging.getLogger(__name__)
 
 _ONE = "/nodes/{name}"
+_UNKNOWN_S = 60.0
+"""A session that the store does not know may be one that it lost and that a relay is about to bring back."""
 
 
 class NodesApi:
@@ -53,6 +55,7 @@ class NodesApi:
         self._authenticate = authenticate
         self._proxies = trusted_proxies
         self._listed = frozenset(listed)
+        self._unknown: dict[str, dict[tuple[int, str], float]] = {}
 
     def routes(self) -> Sequence[web.RouteDef]:
         """As aiohttp wants them."""
@@ -140,14 +143,19 @@ class NodesApi:
     async def _left_behind(self, node: Node) -> Sequence[Json]:
         """What backends of the node still have, though it is over or elsewhere."""
         ledger = await self._store.ledger()
+        before = self._unknown.pop(node.name, {})
         left: list[Json] = []
         for slot in node.slots:
             claim = node_slot_claim(node.name, slot.number)
             if slot.session_id is None or ledger.owner(claim) == slot.session_id:
                 continue
-            session = await self._store.read(slot.session_id)
-            has_it = session is not None and session.slot is not None and session.slot.claim == claim
-            if not has_it or (session is not None and session.state is State.ENDED):
+            session, seen = await self._store.read(slot.session_id), (slot.number, slot.session_id)
+            if session is None:
+                since = self._unknown.setdefault(node.name, {})[seen] = before.get(seen, node.heard_at)
+                is_over = node.heard_at - since >= _UNKNOWN_S
+            else:
+                is_over = session.state is State.ENDED or session.slot is None or session.slot.claim != claim
+            if is_over:
                 left.append({"number": slot.number, "session_id": slot.session_id})
         return left
 

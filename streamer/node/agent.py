@@ -7,17 +7,20 @@ import importlib.metadata
 import logging
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import aiohttp
 
 from streamer.node.registration import NotHeard, Refused, Registration
 from streamer.node.settings import NodeOptions
-from streamer.node.slot import Slot
+from streamer.node.slot import Slot, SlotStatus
 from streamer.source import JsonObject
 
 logger = logging.getLogger(__name__)
+
+_MESSAGES_MOST = 2_800
+"""Characters in all, so that what a node says is never more than a broker reads."""
 
 
 class Agent:
@@ -35,32 +38,32 @@ class Agent:
         """Raises Refused where no broker takes it as it is."""
         connector = aiohttp.TCPConnector(force_close=True, limit=0)
         async with aiohttp.ClientSession(connector=connector, trust_env=False) as http:
-            registration = Registration(self._options, http, self._says, self._release)
-            self._slots = [self._slot(number, http, registration) for number in range(self._options.slots)]
+            registering = Registration(self._options, http, self._says, self._release)
+            self._slots = [self._slot(number, http, registering) for number in range(self._options.slots)]
             try:
                 async with asyncio.TaskGroup() as group:
                     self._group = group
                     tasks = [group.create_task(slot.run(), name=f"slot {slot.status.number}") for slot in self._slots]
-                    registering = group.create_task(registration.run(), name="registration")
+                    telling = group.create_task(registering.run(), name="registration")
                     await self._stop.wait()
-                    registration.tell()
+                    registering.tell()
                     await self._drained()
-                    registering.cancel()
-                    await self._goodbye(registration)
+                    telling.cancel()
+                    await self._goodbye(registering)
                     for task in tasks:
                         task.cancel()
             except ExceptionGroup as errors:
                 refused = errors.subgroup(Refused)
                 raise (errors if refused is None else refused.exceptions[0]) from None
 
-    def _slot(self, number: int, http: aiohttp.ClientSession, registration: Registration) -> Slot:
+    def _slot(self, number: int, http: aiohttp.ClientSession, registering: Registration) -> Slot:
         options = self._options
         low, high = options.ports
         each = (high - low + 1) // options.slots
 
         def changed() -> None:
             self._changed.set()
-            registration.tell()
+            registering.tell()
 
         ports = range(low + number * each, low + (number + 1) * each)
         environment = self.environment_of(number)
@@ -74,15 +77,8 @@ class Agent:
         return environment
 
     def _says(self) -> JsonObject:
-        return {
-            "host": self._options.host,
-            "zone": self._options.zone,
-            "labels": dict(self._options.labels),
-            "boot": self._boot,
-            "version": _version(),
-            "draining": self._stop.is_set(),
-            "slots": [slot.status.to_json() for slot in self._slots],
-        }
+        statuses = [slot.status for slot in self._slots]
+        return registration(self._options, statuses, boot=self._boot, draining=self._stop.is_set())
 
     def _release(self, number: int, session_id: str) -> None:
         slot = next((slot for slot in self._slots if slot.status.number == number), None)
@@ -99,10 +95,10 @@ class Agent:
                     self._changed.clear()
                     await self._changed.wait()
 
-    async def _goodbye(self, registration: Registration) -> None:
-        if registration.is_known:
+    async def _goodbye(self, registering: Registration) -> None:
+        if registering.is_known:
             try:
-                await registration.leave()
+                await registering.leave()
             except (NotHeard, Refused) as error:
                 logger.warning("%s", error)
 
@@ -120,6 +116,19 @@ async def serve(options: NodeOptions, environment: Mapping[str, str]) -> None:
         loop.add_signal_handler(number, tell)
     with suppress(asyncio.CancelledError):
         await Agent(options, environment, stop).run()
+
+
+def registration(options: NodeOptions, slots: Sequence[SlotStatus], *, boot: str, draining: bool) -> JsonObject:
+    """What the broker is told of the node."""
+    return {
+        "host": options.host,
+        "zone": options.zone,
+        "labels": dict(options.labels),
+        "boot": boot,
+        "version": _version(),
+        "draining": draining,
+        "slots": [slot.to_json(message_most=_MESSAGES_MOST // len(slots)) for slot in slots],
+    }
 
 
 def _version() -> str:

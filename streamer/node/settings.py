@@ -20,6 +20,7 @@ _ZONE = re.compile(r"[A-Za-z0-9._-]{0,63}", re.ASCII)
 _PORTS = re.compile(r"([0-9]{1,5})-([0-9]{1,5})", re.ASCII)
 _GPU = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _PORTS_EACH = 3
+MOST_SLOTS = 64
 
 
 class BadNode(ValueError):
@@ -69,7 +70,7 @@ def options_of(parsed: argparse.Namespace, command: Sequence[str], environment: 
     labels = {"application": application} if application else {}
     for text in parsed.labels or ():
         labels |= dict(_label(part) for part in text.split(",") if part)
-    slots, ports = _whole("--slots", parsed.slots, 1, 256), _ports(parsed.ports)
+    slots, ports = _whole("--slots", parsed.slots, 1, MOST_SLOTS), _ports(parsed.ports)
     if ports[1] - ports[0] + 1 < slots * _PORTS_EACH:
         raise BadNode(f"--ports {parsed.ports} has room for fewer than {slots} backends: each needs three")
     ca_file = Path(parsed.ca_file) if parsed.ca_file else None

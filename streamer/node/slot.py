@@ -43,8 +43,8 @@ class SlotStatus:
     session_id: str | None = None
     message: str = ""
 
-    def to_json(self) -> JsonObject:
-        """As the broker wants it."""
+    def to_json(self, *, message_most: int) -> JsonObject:
+        """As the broker wants it, the message cut to so many characters."""
         return {
             "number": self.number,
             "signaling_port": self.signaling_port,
@@ -54,7 +54,7 @@ class SlotStatus:
             "instance": self.instance,
             "state": self.state,
             "session_id": self.session_id,
-            "message": self.message,
+            "message": self.message[:message_most],
         }
 
 

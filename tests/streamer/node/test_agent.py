@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
+from broker.api.body import MAX_BODY_BYTES
+from broker.api.node_models import NodeSaid
 from broker.identity.keys import digest_of
 from streamer.__main__ import main
-from streamer.node.agent import Agent
+from streamer.node.agent import Agent, registration
 from streamer.node.registration import Refused
 from streamer.node.settings import NodeOptions, usage_environment
+from streamer.node.slot import SlotStatus
 from tests.broker.api.serving import JsonObject, Served, serving
 from tests.broker.samples import make_profile
 from tests.streamer.node.test_slot import BACKEND, free_range
@@ -138,6 +143,18 @@ def test_the_command_says_what_is_wrong(
         main(given)
     assert ended.value.code == status
     assert told in capsys.readouterr().err
+
+
+def test_the_largest_node_with_the_most_to_complain_of_is_heard() -> None:
+    labels = {f"{'a' * 61}{number:02}": "b" * 63 for number in range(32)}
+    large = NodeOptions(("http://b",), "n" * 63, TOKEN, BACKEND, "10.1.0.7", labels=labels, zone="z" * 63)
+    slots = [
+        SlotStatus(number, 47000, 47001, 47002, "t" * 43, "i" * 16, "failed", str(uuid4()), "\U0001f6a2" * 700)
+        for number in range(64)
+    ]
+    body = registration(large, slots, boot="b" * 16, draining=True)
+    NodeSaid.model_validate(body)
+    assert len(json.dumps(body)) < MAX_BODY_BYTES
 
 
 async def test_slots_share_gpus_out_and_know_their_number(served: Served) -> None:
