@@ -55,8 +55,8 @@ async def candidate(host: str, port: int) -> tuple[str, int]:
 
 
 async def test_clients_are_told_the_ports_and_the_address_that_they_use() -> None:
-    bound = sorted((free_port(socket.SOCK_STREAM), free_port()))
-    first, last = bound[0], bound[1] + 1
+    signaling, media = free_port(socket.SOCK_STREAM), free_port()
+    first, last = min(signaling, media), max(signaling, media) + 1
     settings = RelaySettings(
         host="127.0.0.1",
         advertised_host="198.51.100.7",
@@ -65,14 +65,12 @@ async def test_clients_are_told_the_ports_and_the_address_that_they_use() -> Non
         close_timeout_s=1,
     )
     async with backend() as backend_port:
-        outside = {port: port - first + 1000 for port in bound}
-        route = Route(
-            "s1", "r1", outside[bound[0]], outside[bound[1]], Endpoint(BACKEND_HOST, backend_port, 47001), "x"
-        )
-        async with forwarding(route, settings):
-            assert await candidate("127.0.0.1", bound[0]) == ("198.51.100.7", outside[bound[1]])
+        outside = {port: port - first + 1000 for port in (signaling, media)}
+        to = Endpoint(BACKEND_HOST, backend_port, 47001)
+        async with forwarding(Route("s1", "r1", outside[signaling], outside[media], to, "x"), settings):
+            assert await candidate("127.0.0.1", signaling) == ("198.51.100.7", outside[media])
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken, pytest.raises(OSError, match="in use"):
-                taken.bind(("127.0.0.1", bound[1]))
+                taken.bind(("127.0.0.1", media))
 
 
 async def test_a_viewer_of_either_family_gets_an_address_of_its_own() -> None:
