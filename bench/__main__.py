@@ -5,7 +5,21 @@ import sys
 from pathlib import Path
 
 # In this order: from what users feel to what it is made of.
-BENCHES = ("photon", "streams", "drag", "quality", "loads", "memory", "api", "sessions", "signaling", "relay")
+BENCHES = (
+    "photon",
+    "streams",
+    "drag",
+    "quality",
+    "loads",
+    "memory",
+    "api",
+    "sessions",
+    "shared",
+    "recovery",
+    "signaling",
+    "relay",
+    "relay_restart",
+)
 
 
 def main() -> int:

@@ -74,7 +74,7 @@ class Service:
                 start_new_session=True,
             )
 
-    def end(self, with_signal: signal.Signals = signal.SIGTERM, *, within_s: float = 20) -> int:
+    def end(self, with_signal: signal.Signals = signal.SIGTERM, *, within_s: float = 45) -> int:
         """End it; returns its exit status."""
         assert self.process is not None
         self.process.send_signal(with_signal)
@@ -129,6 +129,12 @@ class Stack:
         self.services[name].end(signal.SIGKILL)
         self.ended.add(name)
         return at
+
+    def restart(self, name: str) -> None:
+        """Start one that was killed; returns once all are up."""
+        self.services[name].start()
+        self.ended.discard(name)
+        eventually(self.is_up, within_s=60, what=name)
 
     def is_up(self) -> bool:
         for service in self.services.values():
