@@ -36,12 +36,23 @@ class BrokerList(Protocol):
 
 
 class Fellows:
-    """This broker among the others. `fingerprints` tell its secrets apart, the one that signs first."""
+    """This broker among the others. `fingerprints` tell its secrets apart, the one that signs first.
 
-    def __init__(self, brokers: BrokerList, fingerprints: Sequence[str], *, ttl_s: float = TTL_S) -> None:
+    `patience_s`: so long one that contradicts may turn out to be dead.
+    """
+
+    def __init__(
+        self,
+        brokers: BrokerList,
+        fingerprints: Sequence[str],
+        *,
+        ttl_s: float = TTL_S,
+        patience_s: float = TTL_S + _EVERY_S,
+    ) -> None:
         self._brokers = brokers
         self._word = " ".join(fingerprints[:_LONGEST_WORD])
         self._ttl_s = ttl_s
+        self._patience_s = patience_s
         self._id = uuid4().hex
         self._count = 0
 
@@ -55,7 +66,7 @@ class Fellows:
 
         Raises ConfigurationError where one that lives has other secrets.
         """
-        deadline = asyncio.get_running_loop().time() + self._ttl_s + _EVERY_S
+        deadline = asyncio.get_running_loop().time() + self._patience_s
         while not await self._agrees():
             if asyncio.get_running_loop().time() > deadline:
                 with suppress(StoreUnavailable):

@@ -175,7 +175,7 @@ async def test_a_broker_that_stops_hands_over_and_ends_nothing(deployment: Deplo
 async def test_a_broker_with_another_secret_does_not_join(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.app.Fellows", partial(Fellows, ttl_s=1.5))
+    monkeypatch.setattr("broker.app.Fellows", partial(Fellows, patience_s=0.3))
     foreign = tmp_path / "foreign"
     foreign.write_text("a secret that nobody else of them has\n")
     async with deployment.broker() as served:
