@@ -7,7 +7,7 @@ Keys, with the deployment's prefix in braces before each, so that all lie in one
   reports             hash: session -> the latest report, which is about the route in `routes`. Ends with that.
   restored            hash: session -> a route of before the data were lost, from its relay. Ends when a broker
                       publishes or withdraws the session's route; or a day after no relay asks for it any more.
-  feed:<relay>        stream of changes of wanted:<relay>, the last thousand; n counts them, s the session, r the route.
+  feed:<relay>        stream of changes of wanted:<relay>, the last 128; n counts them, s the session, r the route.
   feed-count:<relay>  the last n. Both end a day after the last change.
   said                stream of changes of routes (w), reports (r), relays (l) and restored (o), the last ten thousand.
   said-count          the last n of it.
@@ -43,7 +43,7 @@ local function want(relay, session, route)
   end
   local feed, count = P .. 'feed:' .. relay, P .. 'feed-count:' .. relay
   local n = redis.call('INCR', count)
-  redis.call('XADD', feed, 'MAXLEN', '~', 1000, '*', 'n', n, 's', session, 'r', route)
+  redis.call('XADD', feed, 'MAXLEN', 128, '*', 'n', n, 's', session, 'r', route)
   redis.call('PEXPIRE', feed, DAY)
   redis.call('PEXPIRE', count, DAY)
 end

@@ -72,22 +72,21 @@ class Wanted:
         self._kept = {key: before[key] for key in look.handed_in & before.keys() - self._routes.keys()}
         self._seen = look.epoch, look.origin or self._seen[1]
         self.count, self.position = look.count, look.position
-        self._note(before)
+        after = self.whole()
+        self.version += before.keys() != after.keys() or not all(_is_same(before[key], after[key]) for key in after)
 
     def change(self, count: int, position: str, session_id: str, route: Route | None) -> bool:
         """Believe one change, None: the route is not wanted any more; False where some before it were missed."""
         if count != self.count + 1:
             return False
-        before = self.whole()
         self.count, self.position = count, position
-        self._kept.pop(session_id, None)
-        if route is None:
-            self._routes.pop(session_id, None)
-        else:
+        kept, before = self._kept.pop(session_id, None), self._routes.pop(session_id, None)
+        if route is not None:
             self._routes[session_id] = route
-        self._note(before)
+        self.version += not _is_same(before or kept, route)
         return True
 
-    def _note(self, before: Mapping[str, Route]) -> None:
-        after = self.whole()
-        self.version += before != after or any(before[key].record != after[key].record for key in after)
+
+def _is_same(before: Route | None, after: Route | None) -> bool:
+    """Whether both are the same, their records too."""
+    return before == after and (before is None or after is None or before.record == after.record)
