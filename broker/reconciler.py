@@ -15,23 +15,25 @@ from typing import assert_never
 
 from broker.core.catalog import Catalog, Profile
 from broker.core.clocks import warning_text
+from broker.core.commands import Activate, Command, Launch, Publish, Release, Warn, Withdraw
 from broker.core.ledger import Ledger, is_waiting, lingering
 from broker.core.node import Fleet
 from broker.core.placement import choose_slot
 from broker.core.session import EndReason, Session, State
 from broker.core.slot import Backend, BackendState, SlotRef
-from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Warn, Withdraw, next_deadline, step
-from broker.errors import NotFound, StoreUnavailable
+from broker.core.step import Facts, next_deadline, step
+from broker.errors import NotFound
 from broker.leadership import ALONE, Term
 from broker.outages import pause_s, through_outages
 from broker.providers.base import Activation, LaunchOrder, Provider
 from broker.queue_moves import tell_queue_moves
 from broker.relay_probe import RelayProbe
 from broker.route_record import durable_part, recorded
+from broker.session_log import tell_of_move, tell_of_trouble
 from broker.stores.base import Store, WriteRace
 from broker.turns import Turns
 from broker.waiting_room import WaitingRoom
-from signaling.errors import Deposed, TableUnavailable
+from signaling.errors import Deposed
 from signaling.routes import RelayInfo, Route
 from signaling.table import RouteTable
 
@@ -175,7 +177,7 @@ class Reconciler:
         except Exception as error:
             if isinstance(error, Deposed):
                 self._term.deposed()
-            _tell_of_trouble(session_id, error)
+            tell_of_trouble(session_id, error)
             self._troubled(error)
             work.failures += 1
             return pause_s(work.failures, most_s=_RETRY_MOST_S)
@@ -196,7 +198,7 @@ class Reconciler:
         if after is not session:
             after = await self._store.write(after, linger=lingering(session, after, now), fence=self._term.fence)
             self._note_slot(after, work)
-            _tell(session, after)
+            tell_of_move(session, after)
         if after.warning is None:
             work.warned = None
         for command in commands:
@@ -332,24 +334,5 @@ class Reconciler:
             await self._publish(route, session, work)
 
 
-def _tell_of_trouble(session_id: str, error: Exception) -> None:
-    extra = {"session": session_id}
-    if isinstance(error, StoreUnavailable | TableUnavailable | Deposed):
-        # Of all sessions alike, and told once by who follows store, table and lease.
-        logger.debug("a session did not converge and is tried again: %r", error, extra=extra)
-    else:
-        logger.error("a session did not converge and is tried again", exc_info=error, extra=extra)
-
-
 class _Finished(Exception):
     """The session has ended and holds nothing any more, or is not there."""
-
-
-def _tell(before: Session, after: Session) -> None:
-    """Log how a session moved on."""
-    extra = {"session": after.id, "profile": after.profile, "application": after.application}
-    if after.state is State.ENDED and before.state is not State.ENDED:
-        reason = after.end_reason.value if after.end_reason is not None else ""
-        logger.info("session %s ended (%s): %s", after.id, reason, after.message, extra=extra)
-    elif (before.state, before.phase) != (after.state, after.phase):
-        logger.info("session %s is %s", after.id, after.phase or after.state, extra=extra)

@@ -11,11 +11,12 @@ from functools import partial
 from typing import assert_never
 
 from broker.core.catalog import Profile
+from broker.core.commands import Activate, Command, Launch, Publish, Release, Warn, Withdraw
 from broker.core.ledger import is_waiting, lingering
 from broker.core.pauses import Pause
 from broker.core.placement import choose_slot
 from broker.core.session import Session, State
-from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Warn, Withdraw, next_deadline, step
+from broker.core.step import Facts, next_deadline, step
 from broker.stores.memory import MemoryStore
 from broker.waiting_room import WaitingRoom
 from simulation.machines import Machines

@@ -14,12 +14,13 @@ from broker.core.clocks import (
     next_look,
     viewer_is_present,
 )
+from broker.core.commands import Activate, Command, Launch, Publish, Release, Warn, Withdraw
 from broker.core.intent import stopped
 from broker.core.ledger import Ledger
 from broker.core.pauses import Pause
 from broker.core.placement import choose_ports
 from broker.core.principal import ITSELF
-from broker.core.session import TELLS, Alarm, EndReason, Phase, Session, State, Wanted, ended, evolved
+from broker.core.session import TELLS, EndReason, Phase, Session, State, Wanted, ended, evolved
 from broker.core.slot import Backend, BackendState, SlotRef
 from signaling.routes import RelayInfo, Route, RouteError, RouteReport, RouteState
 
@@ -52,52 +53,6 @@ class Facts:
     answering_relays: frozenset[str] = frozenset()
     lost_relays: frozenset[str] = frozenset()
     pauses: tuple[Pause, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Start the backend of this slot."""
-
-    slot: SlotRef
-
-
-@dataclass(frozen=True, slots=True)
-class Activate:
-    """Give this slot's backend its session."""
-
-    slot: SlotRef
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Want this route."""
-
-    route: Route
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Want no route for this session."""
-
-    session_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """End the backend of this slot."""
-
-    slot: SlotRef
-
-
-@dataclass(frozen=True, slots=True)
-class Warn:
-    """Have this slot's backend tell its viewers of the alarm, unless they were told of this warning."""
-
-    slot: SlotRef
-    alarm: Alarm
-
-
-Command = Launch | Activate | Publish | Withdraw | Release | Warn
 
 
 def step(session: Session, facts: Facts, now: float) -> tuple[Session, tuple[Command, ...]]:

@@ -3,22 +3,12 @@ from dataclasses import replace
 import pytest
 
 from broker.core.clocks import REPORT_LAG_S, next_alarm
+from broker.core.commands import Activate, Launch, Publish, Release, Warn, Withdraw
 from broker.core.ledger import Claim, port_claims
 from broker.core.pauses import Pause
 from broker.core.session import EndReason, Phase, Session, State, Wanted, ended
 from broker.core.slot import Activity, Backend, BackendState
-from broker.core.step import (
-    ROUTE_ATTEMPTS,
-    Activate,
-    Facts,
-    Launch,
-    Publish,
-    Release,
-    Warn,
-    Withdraw,
-    next_deadline,
-    step,
-)
+from broker.core.step import ROUTE_ATTEMPTS, Facts, next_deadline, step
 from signaling.routes import Endpoint, PortRange, RelayInfo, RouteError
 from tests.broker.samples import (
     CLOCKS,

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from broker.core import intent
 from broker.core.clocks import next_alarm
+from broker.core.commands import Activate, Command, Launch, Publish, Release, Warn, Withdraw
 from broker.core.ledger import (
     Claim,
     Ledger,
@@ -28,7 +29,7 @@ from broker.core.pauses import Pause
 from broker.core.placement import choose_ports, choose_slot, placed_or_waiting
 from broker.core.session import Session, State, Wanted
 from broker.core.slot import Activity, Backend, BackendState
-from broker.core.step import Activate, Command, Facts, Launch, Publish, Release, Warn, Withdraw, next_deadline, step
+from broker.core.step import Facts, next_deadline, step
 from broker.errors import Conflict, Forbidden
 from broker.waiting_room import WaitingRoom
 from signaling.routes import Endpoint, PortRange, RelayInfo, Route, RouteError, RouteReport, RouteState
