@@ -222,7 +222,7 @@ def test_settings_reach_backends_and_logs_come_as_json(tmp_path: Path) -> None:
         ferry.start_session("app")
         lines = [line for line in ferry.log().splitlines() if line.startswith("{")]
     assert json.loads(environment.read_text())["PIXELFERRY_USD_ROOT"] == str(root)
-    assert {"broker.sessions", "broker.reconciler"} <= {json.loads(line)["logger"] for line in lines}
+    assert {"broker.sessions", "broker.session_log"} <= {json.loads(line)["logger"] for line in lines}
 
 
 def test_a_second_signal_forces_the_end(tmp_path: Path) -> None:
