@@ -25,6 +25,7 @@ class Succession:
         self._relay = relay
         self._table = table
         self._inherited: dict[str, socket.socket] = {}
+        self._port: HandoverPort | None = None
 
     def take_over(self) -> bool:
         """Make the relay, which has served nothing yet, go on where another is; whether one was there.
@@ -64,9 +65,12 @@ class Succession:
         except OSError as exc:
             logger.warning("no other relay can take over from this one: %s", exc)
             return None
+        self._port = port
         return port
 
     def close(self) -> None:
-        """Close the predecessor's sockets. Idempotent."""
+        """Wait no more, and close the predecessor's sockets. Idempotent."""
+        if self._port is not None:
+            self._port.close()
         for sock in self._inherited.values():
             sock.close()
