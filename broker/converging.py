@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from broker.core.catalog import Catalog
 from broker.errors import StoreUnavailable
-from broker.leadership import Leadership
+from broker.leadership import LEASE_S, Leadership
 from broker.orphans import release_orphans, withdraw_orphans
 from broker.outages import through_outages
 from broker.providers.base import Provider
@@ -22,6 +22,8 @@ from signaling.errors import Deposed, TableUnavailable
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
+_LEASE_ALONE_S = 10.0
+"""Nobody waits for the lease of a broker alone: a loop that is busy for a while is no pause, a machine that slept is."""
 
 
 class Converging:
@@ -43,7 +45,7 @@ class Converging:
         self._common = common
         self._room = room
         self._troubled = troubled
-        self._leadership = Leadership(state.lease)
+        self._leadership = Leadership(state.lease, ttl_s=LEASE_S if state.is_shared else _LEASE_ALONE_S)
         self._rebuild = None if state.epochs is None else Rebuild(state.epochs, state.store, state.routes)
         self._leading: asyncio.Task[None] | None = None
         state.store.listen(room.see, of_others=True)
