@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
 _LEASE_ALONE_S = 10.0
-"""Nobody waits for the lease of a broker alone: a loop that is busy for a while is no pause, a machine that slept is."""
+"""Nobody waits for the lease of a broker alone: a loop that is busy is no pause, a machine that slept is one."""
 
 
 class Converging:
