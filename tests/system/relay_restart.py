@@ -124,6 +124,7 @@ class Rig:
     viewer: ClientConnection
     settings: RedisSettings
     folder: Path
+    health: str
     running: AsyncExitStack
     process: subprocess.Popen[bytes]
 
@@ -136,7 +137,7 @@ class Rig:
     async def restart(self) -> Stood:
         """Let another process take over, until the first has ended and the other served for a while."""
         since = await self._now()
-        successor = self.running.enter_context(started(self.settings, self.folder, "--takeover"))
+        successor = self.running.enter_context(started(self.settings, self.folder, self.health, "--takeover"))
         assert await asyncio.to_thread(self.process.wait, 60) == 0
         self.process = successor
         await asyncio.sleep(1.5)
@@ -166,9 +167,10 @@ class Rig:
 
 
 @contextmanager
-def started(settings: RedisSettings, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`pixelferry relay`."""
-    with relay_process(settings, folder / "relay.log", "--handover-folder", str(folder / "meet"), *options) as process:
+def started(settings: RedisSettings, folder: Path, health: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`pixelferry relay`, which tells its health there."""
+    own = ("--handover-folder", str(folder / "meet"), "--listen", health)
+    with relay_process(settings, folder / "relay.log", *own, *options) as process:
         yield process
 
 
@@ -208,7 +210,8 @@ async def streaming(settings: RedisSettings, folder: Path) -> AsyncIterator[Rig]
     """A real browser that watches a real backend, and a flow of datagrams, through one relay process."""
     async with AsyncExitStack() as running:
         table = await running.enter_async_context(table_of(settings))
-        process = running.enter_context(started(settings, folder))
+        health = f"{RELAY_HOST}:{free_port(socket.SOCK_STREAM)}"
+        process = running.enter_context(started(settings, folder, health))
         [relay] = await announced(table, "edge")
         client, server = Peer(), Peer(BACKEND_HOST)
         running.callback(client.close)
@@ -235,7 +238,7 @@ async def streaming(settings: RedisSettings, folder: Path) -> AsyncIterator[Rig]
         flow = DatagramFlow(client, server, await confirm(client, server, at), at)
         page = await running.enter_async_context(watching(picture))
         running.enter_context(flow.flowing())
-        yield Rig(page, flow, viewer, settings, folder, running, process)
+        yield Rig(page, flow, viewer, settings, folder, health, running, process)
 
 
 @asynccontextmanager
