@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from contextlib import aclosing
 
 import aiohttp
 
-from broker.core.node import Node
+from broker.core.node import Node, Presence, presence_in
 from broker.core.slot import Backend, BackendState, SlotRef
 from broker.errors import BackendFailed, StoreUnavailable
 from broker.providers.base import Activation, LaunchOrder
@@ -35,6 +35,7 @@ class StaticProvider:
         self._tenancies: dict[str, tuple[Tenancy, asyncio.Task[None]]] = {}
         self._releasing: dict[str, asyncio.Task[None]] = {}
         self._backends: dict[str, Backend] = {}
+        self._known: dict[str, Node] = {}
         self._changed = ChangeSignal()
         self._open: tuple[asyncio.TaskGroup, aiohttp.ClientSession] | None = None
 
@@ -46,19 +47,21 @@ class StaticProvider:
                 async with asyncio.TaskGroup() as group:
                     self._open = group, http
                     group.create_task(self._follow_nodes(), name="nodes")
+                    group.create_task(self._notice_silence(), name="silence of nodes")
                     if self._listed:
                         prober = Prober(self._listed, self._nodes, http)
                         group.create_task(prober.run(), name="nodes of the file")
             finally:
                 self._open = None
                 self._tenancies.clear()
+                self._known.clear()
                 self._backends.clear()
 
     async def launch(self, slot: SlotRef, order: LaunchOrder) -> None:
-        self._take_up(slot)
+        self._take_up(slot, order)
 
     async def adopt(self, slot: SlotRef, order: LaunchOrder, activation: Activation, *, was_ready: bool) -> bool:
-        self._take_up(slot, expected=activation if was_ready else None)
+        self._take_up(slot, order, expected=activation if was_ready else None)
         return True
 
     async def activate(self, slot: SlotRef, activation: Activation) -> None:
@@ -84,7 +87,7 @@ class StaticProvider:
         async for _ in self._changed.follow():
             yield dict(self._backends)
 
-    def _take_up(self, slot: SlotRef, *, expected: Activation | None = None) -> None:
+    def _take_up(self, slot: SlotRef, order: LaunchOrder, *, expected: Activation | None = None) -> None:
         if slot.id in self._tenancies:
             return
         group, http = self._running()
@@ -93,7 +96,8 @@ class StaticProvider:
             self._backends[slot.id] = backend
             self._changed.fire()
 
-        tenancy = Tenancy(slot, self._nodes, http, tell, expected=expected)
+        asks_activity = order.profile.clocks.idle_s is not None
+        tenancy = Tenancy(slot, self._nodes, http, tell, expected=expected, asks_activity=asks_activity)
         tell(Backend(BackendState.STARTING))
         self._tenancies[slot.id] = tenancy, group.create_task(self._keep(tenancy), name=f"backend {slot.id}")
 
@@ -131,8 +135,33 @@ class StaticProvider:
             try:
                 async with aclosing(self._nodes.changes()) as changes:
                     async for _ in changes:
-                        for tenancy, _ in self._tenancies.values():
-                            tenancy.look()
+                        self._look(self._with_news())
             except StoreUnavailable as error:
                 logger.warning("what nodes say is not heard for now: %r", error)
                 await asyncio.sleep(_RETRY_S)
+
+    async def _notice_silence(self) -> None:
+        """A node that falls silent says nothing of it."""
+        while True:
+            fleet, now = self._nodes.fleet(), self._nodes.now()
+            await asyncio.sleep(fleet.clocks.probe_every_s)
+            nodes = fleet.nodes.items()
+            self._look({name for name, node in nodes if presence_in(fleet, node, now) is Presence.SILENT})
+
+    def _with_news(self) -> set[str]:
+        """The nodes that say something else than they did, or are not there any more."""
+        nodes = self._nodes.fleet().nodes
+        news = {name for name, node in nodes.items() if not _says_the_same(self._known.get(name), node)}
+        news |= self._known.keys() - nodes.keys()
+        self._known = dict(nodes)
+        return news
+
+    def _look(self, nodes: Set[str]) -> None:
+        if nodes:
+            for tenancy, _ in self._tenancies.values():
+                if tenancy.slot.node in nodes:
+                    tenancy.look()
+
+
+def _says_the_same(before: Node | None, after: Node) -> bool:
+    return before is not None and (before.slots, before.boot, before.left) == (after.slots, after.boot, after.left)

@@ -20,6 +20,7 @@ from signaling.routes import Endpoint
 _ASK_FIRST_S = 0.05
 _ASK_MOST_S = 0.5
 _ACTIVITY_EVERY_S = 10.0
+_LOOK_EVERY_S = 10.0
 _GIVE_BACK_TRIES = 3
 _GIVE_BACK_WITHIN_S = 6.0
 _MESSAGE_MOST_CHARS = 700
@@ -44,7 +45,11 @@ class _Over(Exception):
 
 
 class Tenancy:
-    """`tell` hears of each change. `expected`: what the backend was given by another broker, and is to have still."""
+    """`tell` hears of each change. `expected`: what the backend was given by another broker, and is to have still.
+
+    It looks at its node when it is told to (`look`), and by itself only now and then: there may be many of it.
+    `asks_activity`: whether anybody wants to know when input came last.
+    """
 
     def __init__(
         self,
@@ -54,8 +59,10 @@ class Tenancy:
         tell: Callable[[Backend], None],
         *,
         expected: Activation | None = None,
+        asks_activity: bool = True,
     ) -> None:
         self.slot = slot
+        self._asks_activity = asks_activity
         self._nodes = nodes
         self._http = http
         self._tell_owner = tell
@@ -182,8 +189,7 @@ class Tenancy:
     async def _given_its_session(self, seat: _Seat) -> _Seat:
         """Raises _Over."""
         while not self._activation.done():
-            await self._check(seat)
-            await self._pause(self._nodes.fleet().clocks.probe_every_s)
+            await self._pause(await self._checked(seat))
         activation = self._activation.result()
         self._given = activation.session_id
         while True:
@@ -193,7 +199,7 @@ class Tenancy:
             except BackendFailed as error:
                 raise self._over(BackendState.FAILED, f"The streaming backend failed: {error}") from error
             except NoAnswer:
-                await self._check(seat)
+                await self._checked(seat)
                 await self._pause(_ASK_MOST_S)
         self._tell(Backend(BackendState.CLAIMED, seat.endpoint, activation.session_id))
         return seat
@@ -203,28 +209,30 @@ class Tenancy:
         loop = asyncio.get_running_loop()
         ask_at = loop.time()
         while True:
-            await self._check(seat)
-            if loop.time() >= ask_at:
+            pause_s = await self._checked(seat)
+            if self._asks_activity and loop.time() >= ask_at:
                 ask_at = loop.time() + _ACTIVITY_EVERY_S
                 with suppress(NoAnswer, BackendFailed):
                     self._tell(replace(self._now, activity=await seat.control.activity()))
             while not self._warnings.empty():
                 with suppress(NoAnswer, BackendFailed):
                     await seat.control.post_notice("warning", self._warnings.get_nowait())
-            await self._pause(self._nodes.fleet().clocks.probe_every_s)
+            await self._pause(pause_s)
 
-    async def _check(self, seat: _Seat) -> None:
-        """Hold what the node says against what was found. Raises _Over."""
+    async def _checked(self, seat: _Seat) -> float:
+        """Hold what the node says against what was found: in how many seconds to look again. Raises _Over."""
         fleet, node = self._nodes.fleet(), self._node() or seat.node
         if fleet.listening_since is None:
-            return
+            return fleet.clocks.probe_every_s
         tenant = Tenant(self.slot.number, self._given or "", seat.node.boot, seat.slot.instance)
         there = self._presence(node)
         match verdict(tenant, node, there, self._failed_asks, fleet.clocks):
             case Verdict.STAYS:
                 self._failed_asks = 0
+                return _LOOK_EVERY_S
             case Verdict.ASK:
                 await self._ask(seat)
+                return fleet.clocks.probe_every_s
             case Verdict.GONE:
                 raise self._over(BackendState.FAILED, _ending(node, self.slot))
             case Verdict.LOST if there is Presence.HEARD:

@@ -104,7 +104,7 @@ async def test_another_broker_goes_on_with_what_it_finds(deployment: Deployment)
     assert backend.session_id == session_id, "it goes on while there is no broker"
     backend.asked.clear()
     async with deployment.broker() as sessions:
-        await eventually(lambda: "GET /v1/status" in backend.asked)
+        await eventually(lambda: "GET /v1/ready" in backend.asked)
         assert (await deployment.session(session_id)).state is SessionState.READY
         assert not [asked for asked in backend.asked if asked.startswith(("PUT", "DELETE"))]
         await sessions.end(session_id, by=ME)

@@ -21,11 +21,12 @@ from streamer.source import VideoFormat
 from streamer.test_pattern import TestPattern
 from tests.broker.nodes import CLOCKS, Clock, make_node
 from tests.broker.providers.light_backend import TOKEN, LightBackend, light_backend
+from tests.broker.samples import CLOCKS as A_FEW
 from tests.broker.samples import SESSION_ID, make_profile
 from tests.broker.waiting import eventually
 
 SLOT = SlotRef("static", "default", 0, f"gpu-1-0-{SESSION_ID[:8]}", "gpu-1")
-ORDER = LaunchOrder(replace(make_profile(), provider="static"), "app", "1.0.0", {})
+ORDER = LaunchOrder(replace(make_profile(clocks=replace(A_FEW, idle_s=600)), provider="static"), "app", "1.0.0", {})
 ACTIVATION = Activation(SESSION_ID, {"stage": "a.usd"}, "the-backends-secret")
 OTHER_ID = "11111111-1f0a-4a5b-9c3d-7e6f5a4b3c2d"
 
