@@ -88,8 +88,15 @@ class Excuses:
             return self.delete_began_before(session, by)
         if reason not in _ENDED_WITH_ITS_BACKEND:
             return False
+        if self._delete_was_undone(session):
+            return True  # its backend was given back
         nodes: Iterable[str | None] = self._nodes.get(session, (None,))
         return self.during(Part.BACKEND, session, 0, by) or any(self.during(Part.NODE, node, 0, by) for node in nodes)
+
+    def _delete_was_undone(self, session: str) -> bool:
+        """Whether a delete, answered or not, may have been carried out and then lost."""
+        began = [call.began for call in self._deletes.get(session, ()) if call.status in (204, None)]
+        return any(loss.went - loss.window_s <= at <= loss.at for loss in self._losses for at in began)
 
     def all_there_from(self, at: float) -> float:
         """When, from then on, everything that a reroute needs was there for as long as one takes."""

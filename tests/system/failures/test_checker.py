@@ -194,6 +194,13 @@ def test_a_delete_is_undone_by_a_loss_of_data_alone() -> None:
     assert rules_broken_by(replace(back, losses=(DataLoss(25, 26, 2),))) == {"undead"}
 
 
+def test_a_session_whose_delete_was_undone_ends_with_the_backend_that_it_gave_back() -> None:
+    gone = with_calls(create("s3", 10), delete("s3", 19.5), get("s3", 30, 410, reason="backend_failed"))
+    assert rules_broken_by(gone) == {"lost"}
+    assert violations(replace(gone, losses=(DataLoss(20, 21, 2),))) == []
+    assert rules_broken_by(replace(gone, losses=(DataLoss(25, 26, 2),))) == {"lost"}
+
+
 @pytest.mark.parametrize("reason", ["node_lost", "backend_failed", "start_timeout"])
 def test_a_node_that_failed_ends_its_sessions(reason: str) -> None:
     gone = replace(
