@@ -161,6 +161,8 @@ class Tenancy:
         if found.state is Readiness.IDLE:
             self._tell(Backend(BackendState.IDLE, seat.endpoint))
             return True
+        if self._nodes.fleet().listening_since is None:
+            return False  # who is cut from the store may have been followed: that session may be its follower's
         with suppress(BackendFailed):
             await seat.control.delete_session(found.session_id)
         return False

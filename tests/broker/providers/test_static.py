@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.core.node import SlotState
+from broker.core.node import Fleet, SlotState
 from broker.core.slot import Activity, Backend, BackendState, SlotRef
 from broker.providers.base import Activation, LaunchOrder
 from broker.providers.static import StaticProvider
@@ -37,7 +37,7 @@ class Site:
     def __init__(self, backend: LightBackend, clock: Clock) -> None:
         self.backend = backend
         self.clock = clock
-        self.nodes = MemoryNodeStore(clock, clocks=CLOCKS)
+        self.nodes: MemoryNodeStore = MemoryNodeStore(clock, clocks=CLOCKS)
 
     async def say(self, *, instance: str = "first", boot: str = "boot", state: SlotState | None = None) -> None:
         """The node's heartbeat."""
@@ -150,6 +150,28 @@ async def test_what_was_left_behind_is_ended_first(provider: StaticProvider, bac
     await claimed(provider)
     assert f"DELETE /v1/session?session_id={OTHER_ID}" in backend.asked
     assert backend.session_id == SESSION_ID
+
+
+class DeafNodes(MemoryNodeStore):
+    """As a store that is away: nobody's heartbeat is heard."""
+
+    deaf = True
+
+    def fleet(self) -> Fleet:
+        return replace(super().fleet(), listening_since=None) if self.deaf else super().fleet()
+
+
+async def test_a_broker_that_is_cut_from_the_store_ends_no_session_of_its_follower(backend: LightBackend) -> None:
+    backend.session_id = OTHER_ID
+    site = Site(backend, Clock())
+    site.nodes = nodes = DeafNodes(site.clock, clocks=CLOCKS)
+    await site.say()
+    async with serving(site) as provider:
+        await provider.launch(SLOT, ORDER)
+        await eventually(lambda: backend.asked.count("GET /v1/ready") > 2)
+        assert backend.session_id == OTHER_ID
+        nodes.deaf = False
+        await eventually(lambda: backend.session_id is None)
 
 
 async def test_a_backend_that_refuses_has_failed(provider: StaticProvider, backend: LightBackend) -> None:
