@@ -54,7 +54,7 @@ def write(names: list[str] | tuple[str, ...], seed: int, folder: Path) -> int:
         made, took_s = outcome.counts.created, outcome.took_s
         print(f"{name}: {made:,} sessions in {took_s:.0f} s of CPU, {len(outcome.faults)} faults")
         print(*outcome.faults[:20], sep="\n", end="", file=sys.stderr)
-    (folder / "simulation.md").write_text("\n".join(sections).rstrip() + "\n")
+    (folder / "simulation.md").write_text("\n\n".join(part.strip() for part in sections).rstrip() + "\n")
     print(f"written: {folder / 'simulation.md'}")
     return 1 if faults else 0
 
