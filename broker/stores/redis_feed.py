@@ -243,7 +243,8 @@ class Feed:
             live.update(texts(members))
             if cursor == b"0":
                 break
-        ended = texts(await self._link.call("ZRANGE", self._base + "ended", 0, -1))
+        # Those that have lapsed are taken out of the index by the next session that ends, and not before.
+        ended = texts(await self._link.call("ZRANGE", self._base + "ended", self._now(), "+inf", "BYSCORE"))
         return live, set(ended) - live
 
     async def _differences(self, session_ids: Iterable[str]) -> tuple[list[Record], list[str]]:

@@ -50,6 +50,7 @@ class Mending:
             known = self._view.picture.sessions.get(session_id)
             claims = "" if known is None else " ".join(map(word, sorted(claims_of(known))))
             arguments = (session_id, found, _ASIDE_MS, claims)
+            # One that ended may lapse while it is looked at: then it is no fault that it is not there.
             if await self._link.script(self._scripts.set_aside, [self._base], arguments) == 1:
                 self._seeks_strays = True
                 self._faulty(Fault.SET_ASIDE, 1)

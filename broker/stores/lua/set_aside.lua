@@ -1,4 +1,5 @@
 -- Takes a record that cannot be read, or that is not there any more, out of the way, and frees what it held.
+-- Returns whether it was a fault: what has ended goes by itself.
 -- What it is found to be must still be there as it was: ARGV[2] is its text, or '' where it is no text or nothing.
 local base, id, found, kept_ms = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
 local key = base .. 'session:' .. id
@@ -16,10 +17,9 @@ for pool in string.gmatch(pools or '', '%S+') do
     redis.call('HDEL', base .. 'pools', pool)
   end
 end
-redis.call('SREM', base .. 'live', id)
+local lived = redis.call('SREM', base .. 'live', id)
 redis.call('ZREM', base .. 'ended', id)
-if redis.call('EXISTS', key) == 1 then
-  redis.call('RENAME', key, base .. 'aside:' .. id)
-  redis.call('PEXPIRE', base .. 'aside:' .. id, kept_ms)
-end
+if redis.call('EXISTS', key) == 0 then return lived end
+redis.call('RENAME', key, base .. 'aside:' .. id)
+redis.call('PEXPIRE', base .. 'aside:' .. id, kept_ms)
 return 1

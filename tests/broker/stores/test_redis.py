@@ -242,6 +242,23 @@ async def test_a_session_that_ended_goes_by_itself(redis_settings: RedisSettings
         assert await one.store.read(session.id) is None
 
 
+async def test_one_that_is_gone_by_itself_is_no_fault_though_the_index_has_it(
+    redis_settings: RedisSettings, link: RedisLink
+) -> None:
+    async with brokers(redis_settings, 1) as (one,):
+        now = await one.store.now()
+        for number, age_s in ((1, 3599.8), (2, 0.0)):
+            session = await one.store.write(other(number))
+            await one.store.write(ended(session, EndReason.DELETED, "", now - age_s))
+        await until(lambda: are_gone(link, "session:" + session_id(1)))
+        assert await link.call("ZSCORE", link.key("ended"), session_id(1)) is not None
+        await link.call("DEL", link.key("mending"))
+        async with brokers(redis_settings, 1) as (late,):
+            assert set(await late.store.sessions()) == {session_id(2)}
+            await until(lambda: has(link, "mending"))
+            assert late.faults == []
+
+
 async def test_every_key_that_is_left_when_all_is_over_has_an_end(
     redis_settings: RedisSettings, link: RedisLink
 ) -> None:
@@ -413,6 +430,10 @@ async def is_mended(store: RedisStore, link: RedisLink, left: Session) -> bool:
     pools = await link.call("HGETALL", link.key("pools"))
     assert left.state is State.PENDING
     return len(claims) == 1 and pairs_of(pools)[b"sessions"] == b"1"
+
+
+async def has(link: RedisLink, name: str) -> bool:
+    return await link.call("EXISTS", link.key(name)) == 1
 
 
 async def are_gone(link: RedisLink, *names: str) -> bool:
