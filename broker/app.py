@@ -103,6 +103,7 @@ class Broker:
         )
         self._identity = Identity(settings.identity, Networks(settings.trusted_proxies))
         self._access_keys = access_keys(settings.nimble)
+        self._node_tokens = NodeTokens(settings.nodes)
         self._tokens = AdmissionTokens.of(settings.admission, clock=routes.now)
         self._fellows = None if state.brokers is None else Fellows(state.brokers, self._tokens.fingerprints)
         self._events = EventsApi(Events(self._sessions, self._store), mounts=(DOCUMENTED_MOUNT, DEPLOYED_MOUNT))
@@ -146,6 +147,7 @@ class Broker:
                 group.create_task(self._converging.run(), name="converging"),
                 group.create_task(self._catalog.run(), name="catalog"),
                 group.create_task(self._nodes.run(), name="nodes"),
+                group.create_task(self._node_tokens.run(), name="tokens of nodes"),
                 group.create_task(self._identity.run(), name="identity"),
             ]
             if self._fellows is not None:
@@ -236,7 +238,7 @@ class Broker:
         return NodesApi(
             self._nodes,
             self._store,
-            tokens=NodeTokens.of(settings),
+            tokens=self._node_tokens,
             addresses=NodeAddresses(settings.networks, allow_loopback=settings.allow_loopback),
             authenticate=authentication,
             trusted_proxies=Networks(self._settings.trusted_proxies),

@@ -88,7 +88,7 @@ def check_secrets(settings: BrokerSettings) -> None:
     Identity(settings.identity, Networks(settings.trusted_proxies))
     AdmissionTokens.of(settings.admission)
     access_keys(settings.nimble)
-    NodeTokens.of(settings.nodes)
+    NodeTokens(settings.nodes)
     if settings.nodes.file is not None:
         read_nodes(settings.nodes.file)
 

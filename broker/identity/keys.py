@@ -70,7 +70,7 @@ class FollowedKeys:
         self._fixed = keys
         self._path = path
         self._every_s = every_s
-        self._seen = None if path is None else _state_of(path)
+        self._seen = None if path is None else file_state(path)
         self._keys = ApiKeys({**keys, **({} if path is None else read_keys(path))})
 
     @property
@@ -86,7 +86,7 @@ class FollowedKeys:
         """Until cancelled."""
         while self._path is not None:
             await asyncio.sleep(self._every_s)
-            state = await asyncio.to_thread(_state_of, self._path)
+            state = await asyncio.to_thread(file_state, self._path)
             if state != self._seen:
                 self._seen = state
                 await self._read(self._path)
@@ -101,7 +101,7 @@ class FollowedKeys:
             logger.info("the API keys were read anew: %d of %s", len(keys), path)
 
 
-def _state_of(path: Path) -> tuple[int, int, int] | None:
+def file_state(path: Path) -> tuple[int, int, int] | None:
     """What changes when a file is written or replaced; None where there is none."""
     try:
         found = path.stat()

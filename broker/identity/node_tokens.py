@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,25 +13,52 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from broker.configuration import ConfigurationError, dotted, first_problem, read_toml
 from broker.errors import Forbidden, Unauthenticated
-from broker.identity.keys import digest_of
+from broker.identity.keys import digest_of, file_state
 from broker.identity.networks import Networks
 from broker.identity_settings import KeyName
 from broker.node_settings import NodeSettings, NodeTokenSettings
 
+logger = logging.getLogger(__name__)
+
+_LOOK_S = 2.0
 _NO_TOKENS = "No node may register here: make a token by `pixelferry key new NAME --role node` and set nodes.tokens."
 
 
 class NodeTokens:
-    """The tokens that are accepted."""
+    """The tokens of the settings and of a file; `run` reads that anew when it was changed, so that nodes come and go.
 
-    def __init__(self, tokens: Mapping[str, NodeTokenSettings]) -> None:
-        self._known = [(token.sha256, token.nodes or (name,)) for name, token in tokens.items()]
+    A file that is wrong or gone then leaves the tokens as they were, and is told of in the log. Raises
+    ConfigurationError when it is so at first.
+    """
 
-    @classmethod
-    def of(cls, settings: NodeSettings) -> NodeTokens:
-        """Those of the settings and of their file. Raises ConfigurationError."""
-        listed = {} if settings.tokens_file is None else read_node_tokens(settings.tokens_file)
-        return cls({**listed, **settings.tokens})
+    def __init__(self, settings: NodeSettings, *, every_s: float = _LOOK_S) -> None:
+        self._fixed, self._path, self._every_s = settings.tokens, settings.tokens_file, every_s
+        self._seen = None if self._path is None else file_state(self._path)
+        self._known = self._digests({} if self._path is None else read_node_tokens(self._path))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            if self._path is None:
+                continue
+            state = await asyncio.to_thread(file_state, self._path)
+            if state != self._seen:
+                self._seen = state
+                await self._read(self._path)
+
+    async def _read(self, path: Path) -> None:
+        try:
+            tokens = await asyncio.to_thread(read_node_tokens, path)
+        except ConfigurationError as error:
+            logger.warning("the tokens of nodes stay as they were: %s", error)
+        else:
+            self._known = self._digests(tokens)
+            logger.info("the tokens of nodes were read anew: %d of %s", len(tokens), path)
+
+    def _digests(self, listed: Mapping[str, NodeTokenSettings]) -> list[tuple[str, tuple[str, ...]]]:
+        tokens = {**listed, **self._fixed}
+        return [(token.sha256, token.nodes or (name,)) for name, token in tokens.items()]
 
     def check(self, presented: str | None, node: str) -> None:
         """Raises Unauthenticated, Forbidden where the token is not good for this node."""

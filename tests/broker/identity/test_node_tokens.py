@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from broker.configuration import ConfigurationError
 from broker.errors import Forbidden, Unauthenticated
 from broker.identity.node_tokens import NodeAddresses, NodeTokens
 from broker.node_settings import NodeSettings
+from tests.broker.waiting import eventually
 
 PRIVATE = NodeAddresses(["10.0.0.0/8", "fd00::/8"], allow_loopback=False)
 
@@ -31,7 +33,7 @@ def made(capsys: pytest.CaptureFixture[str], name: str) -> tuple[str, str]:
 def test_a_token_is_good_for_the_node_of_its_name(capsys: pytest.CaptureFixture[str], token_file: Path) -> None:
     token, line = made(capsys, "gpu-1")
     token_file.write_text(line)
-    tokens = NodeTokens.of(NodeSettings(tokens_file=token_file))
+    tokens = NodeTokens(NodeSettings(tokens_file=token_file))
     tokens.check(token, "gpu-1")
     with pytest.raises(Forbidden, match="not good for node 'gpu-2'"):
         tokens.check(token, "gpu-2")
@@ -45,7 +47,7 @@ def test_a_token_may_be_good_for_many(capsys: pytest.CaptureFixture[str]) -> Non
     token, line = made(capsys, "all-of-hall-1")
     digest = line.split('"')[3]
     settings = NodeSettings.model_validate({"tokens": {"hall-1": {"sha256": digest, "nodes": "gpu-*, spare"}}})
-    tokens = NodeTokens.of(settings)
+    tokens = NodeTokens(settings)
     for name in ("gpu-1", "gpu-", "spare"):
         tokens.check(token, name)
     for name in ("spare-2", "hall-1", "GPU-1"):
@@ -55,7 +57,7 @@ def test_a_token_may_be_good_for_many(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_without_any_token_nobody_registers_and_is_told_why() -> None:
     with pytest.raises(Forbidden, match="pixelferry key new NAME --role node"):
-        NodeTokens({}).check("pfk_x", "gpu-1")
+        NodeTokens(NodeSettings()).check("pfk_x", "gpu-1")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_without_any_token_nobody_registers_and_is_told_why() -> None:
 def test_a_fault_in_the_file_is_told(token_file: Path, line: str, mend: str) -> None:
     token_file.write_text(line)
     with pytest.raises(ConfigurationError, match=mend):
-        NodeTokens.of(NodeSettings(tokens_file=token_file))
+        NodeTokens(NodeSettings(tokens_file=token_file))
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,37 @@ def test_whatever_is_taken_is_in_the_networks(address: object) -> None:
     except Forbidden:
         return
     assert taken.startswith("10.") or taken.startswith("fd")
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+async def test_a_file_that_changes_is_read_anew(
+    capsys: pytest.CaptureFixture[str], token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (first, first_line), (second, second_line) = made(capsys, "gpu-1"), made(capsys, "gpu-2")
+    write(token_file, first_line)
+    tokens = NodeTokens(NodeSettings(tokens_file=token_file), every_s=0.01)
+
+    def knows(token: str, node: str) -> bool:
+        try:
+            tokens.check(token, node)
+        except Unauthenticated:
+            return False
+        return True
+
+    task = asyncio.create_task(tokens.run())
+    try:
+        assert knows(first, "gpu-1") and not knows(second, "gpu-2")
+        write(token_file, first_line + "\n" + second_line)
+        await eventually(lambda: knows(second, "gpu-2"))
+        write(token_file, "gpu = no table")
+        await eventually(lambda: "stay as they were" in caplog.text)
+        assert knows(first, "gpu-1") and knows(second, "gpu-2")
+        write(token_file, second_line)
+        await eventually(lambda: not knows(first, "gpu-1"))
+        assert knows(second, "gpu-2")
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
