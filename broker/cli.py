@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_broker(commands.add_parser("broker", help="a broker alone, one of many on one Redis", allow_abbrev=False))
     _add_relay(commands)
     _add_key(commands)
-    commands.add_parser("streamer", help="a streaming backend: test-pattern or usd-viewer; or a node that keeps some up", add_help=False)
+    commands.add_parser("streamer", help="a streaming backend, or a node that keeps some up", add_help=False)
     client.add_commands(commands)
     return parser
 
