@@ -116,7 +116,7 @@ class Feed:
                     self._go_stale(str(error))
                     await asyncio.sleep(_RETRY_S * (1 + random.random()))  # noqa: S311
         finally:
-            self._go_stale("the store is not followed any more")
+            self.trouble, self._is_loaded, self._is_away = "the store is not followed any more", False, True
             await self._link.close()
 
     async def _keep_up(self) -> None:
