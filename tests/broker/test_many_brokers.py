@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,12 @@ from broker.app import Broker
 from broker.configuration import ConfigurationError
 from broker.core.catalog import Profile
 from broker.fellows import Fellows
+from broker.leadership import LEASE_S
 from broker.listening import ListenAddress, listen
 from broker.redis_state import redis_state
 from broker.settings import BrokerSettings
 from broker.stores.epoch import Epoch, EpochState
+from broker.stores.lease import PAUSE_AFTER_TTLS
 from signaling.redis_link import RedisLink
 from signaling.redis_settings import RedisSettings
 from signaling.table_redis import RedisRouteTable
@@ -195,10 +198,11 @@ async def test_events_of_what_one_broker_does_are_told_by_the_other(two: tuple[S
 
 
 async def test_clocks_do_not_run_while_no_broker_does(deployment: Deployment) -> None:
-    deployment.profile = make_profile(slots=4, clocks=replace(deployment.profile.clocks, first_connection_s=1))
     async with deployment.broker() as served:
-        session = (await served.start()).json["id"]
-    await asyncio.sleep(3.2)
+        made = (await served.start()).json
+    away_s = PAUSE_AFTER_TTLS * LEASE_S + 0.2
+    await asyncio.sleep(away_s)
     async with deployment.broker() as served:
-        await asyncio.sleep(0.5)
-        assert (await served.call("GET", f"/stream/{session}")).status == 200
+        found = (await served.until(f"/stream/{made['id']}", 200)).json
+        later = datetime.fromisoformat(str(found["ends_at"])) - datetime.fromisoformat(str(made["ends_at"]))
+        assert later.total_seconds() >= away_s
