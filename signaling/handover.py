@@ -69,7 +69,7 @@ class HandoverPort:
         *,
         table: str = "",
         hold_s: float = 4,
-        within_s: float = 2,
+        within_s: float = 4,
         listeners: Mapping[str, socket.socket] | None = None,
     ) -> None:
         self._path = path
