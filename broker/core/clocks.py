@@ -67,7 +67,8 @@ def next_alarm(session: Session, last_input_at: float | None = None, pauses: Seq
         case State.ENDED:
             alarms = []
     if pauses:
-        alarms = [replace(one, at=put_off(one.at, one.at - one.clock_s, pauses)) for one in alarms]
+        # Some alarms come later than their clock by what relays lag behind: none began later than this.
+        alarms = [replace(one, at=put_off(one.at, one.at - one.clock_s - REPORT_LAG_S, pauses)) for one in alarms]
     return alarms[0] if len(alarms) == 1 else min(alarms, key=_AT, default=None)
 
 

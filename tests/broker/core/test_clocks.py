@@ -196,6 +196,8 @@ def test_a_pause_puts_every_clock_off() -> None:
     alarm = next_alarm(session, None, pauses)
     assert alarm is not None and (alarm.reason, alarm.at) == (EndReason.MAX_LENGTH, 1370.0)
     assert next_look(session, None, None, pauses) == 1350.0
+    at_once = next_alarm(ready_session(), None, (Pause(1010.0, 1013.0),))
+    assert at_once is not None and at_once.at == 1130.0 + REPORT_LAG_S + 3.0
     waiting = next_alarm(replace(make_session(), slot=None, phase=Phase.QUEUED), None, (Pause(1001.0, 1101.0),))
     assert waiting is not None and (waiting.reason, waiting.at) == (EndReason.QUEUE_TIMEOUT, 1105.0)
 
