@@ -24,9 +24,17 @@ def stumbler(arguments: list[str]) -> int:
 
 
 def clockwork(arguments: list[str]) -> int:
-    """Tells how wrong the clock is once its file was read, and how long that took by the other one."""
-    begun = time.monotonic()
-    asyncio.run(asyncio.sleep(1.2))
-    true = float(subprocess.run(["date", "+%s"], env={}, capture_output=True, check=True).stdout)
-    print("offset", time.time() - true, "slept", time.monotonic() - begun, flush=True)
+    """Waits until the clock is as wrong as it is to be (its file is read every second or two), and tells that.
+
+    How long it waited, by the clock that stays true and in sleeps, is told besides: they have to agree.
+    """
+    begun, slept = time.monotonic(), 0.0
+    while abs(offset := time.time() - _true_time() - float(arguments[0])) > 30 and slept < 6:
+        asyncio.run(asyncio.sleep(0.5))
+        slept += 0.5
+    print("off by", offset, "waited", time.monotonic() - begun, "slept", slept, flush=True)
     return 0
+
+
+def _true_time() -> float:
+    return float(subprocess.run(["date", "+%s"], env={}, capture_output=True, check=True).stdout)
