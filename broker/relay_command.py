@@ -24,7 +24,7 @@ from broker.relay_options import OPTIONS
 from broker.relay_settings import RelayProcessSettings
 from broker.relay_workers import Workers
 from broker.settings import CONFIG_VARIABLE, load
-from signaling.handover import default_path
+from signaling.handover import default_folder, meeting_place
 from signaling.inheritance import HandoverRefused
 from signaling.redis_link import RedisLink
 from signaling.relay import Relay
@@ -200,9 +200,8 @@ async def _run(settings: RelayProcessSettings, own: RelaySettings, listening: _L
 
 
 def _meeting_place(settings: RelayProcessSettings, own: RelaySettings) -> Path:
-    if settings.handover_folder is not None:
-        return Path(settings.handover_folder, f"{own.id}.handover")
-    return default_path(own.id, os.environ)
+    folder = default_folder(os.environ) if settings.handover_folder is None else Path(settings.handover_folder)
+    return meeting_place(folder, own.id, _table_name(settings))
 
 
 def _table_name(settings: RelayProcessSettings) -> str:

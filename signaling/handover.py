@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import logging
 import os
 import socket
@@ -83,7 +84,7 @@ class HandoverPort:
         self._handed_over = False
 
     def open(self) -> None:
-        """Begin to listen; raises OSError where the place is not private, taken, or cannot be written to."""
+        """Begin to listen; raises NameTaken, and OSError where the place is not private or cannot be written to."""
         if self._sock is None:
             make_private(self._path.parent)
             self._sock = _listen(self._path)
@@ -189,10 +190,19 @@ def _give(wire: Wire, document: bytes, baton: Baton, descriptors: Sequence[int])
     return False
 
 
-def default_path(relay_id: str, environment: Mapping[str, str]) -> Path:
-    """Where a relay of this name waits for its successor: in a folder of this user's own."""
+class NameTaken(OSError):
+    """A relay of this name and route table runs on this host."""
+
+
+def default_folder(environment: Mapping[str, str]) -> Path:
+    """Where relays wait for their successors: a folder of this user's own."""
     runtime = environment.get("RUNTIME_DIRECTORY") or environment.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    return Path(runtime.partition(":")[0], f"pixelferry-{os.geteuid()}", f"{relay_id}.handover")
+    return Path(runtime.partition(":")[0], f"pixelferry-{os.geteuid()}")
+
+
+def meeting_place(folder: Path, relay_id: str, table: str) -> Path:
+    """Of the relays of this name at this route table, one after the other."""
+    return folder / f"{relay_id}-{hashlib.sha256(table.encode()).hexdigest()[:8]}.handover"
 
 
 def make_private(folder: Path) -> None:
@@ -225,4 +235,4 @@ def _remove_if_left(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
         else:
-            raise OSError(errno.EADDRINUSE, f"a relay of this name runs already, it waits for a successor at {path}")
+            raise NameTaken(errno.EADDRINUSE, f"a relay of this name runs already, it waits for a successor at {path}")

@@ -7,9 +7,9 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from signaling.handover import HandoverPort
+from signaling.handover import HandoverPort, NameTaken
 from signaling.handover_state import OWN_LISTENER
-from signaling.inheritance import inherit
+from signaling.inheritance import HandoverRefused, inherit
 from signaling.relay import Relay
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Succession:
     def wait(self, status: Sequence[socket.socket] = ()) -> HandoverPort | None:
         """The place where a successor asks, open; None, and a warning, where there can be none.
 
+        Raises HandoverRefused where another relay of this name is there: the two would take turns at the same routes.
         `status` are sockets that go along with what the relay has.
         """
         listeners = {f"{_STATUS}-{number}": sock for number, sock in enumerate(status)}
@@ -62,6 +63,11 @@ class Succession:
         )
         try:
             port.open()
+        except NameTaken as exc:
+            raise HandoverRefused(
+                f"relay {self._relay.info.id!r} runs on this host already, at the same route table: "
+                "start this one with --takeover to take over from it, or with another --id"
+            ) from exc
         except OSError as exc:
             logger.warning("no other relay can take over from this one: %s", exc)
             return None

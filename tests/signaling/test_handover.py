@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import pytest
 
-from signaling.handover import HandoverPort, default_path, make_private
+from signaling.handover import HandoverPort, default_folder, make_private, meeting_place
 from signaling.handover_sockets import Inherited, Packing
 from signaling.handover_state import VERSION, RelaySnapshot
 from signaling.handover_wire import Baton, Wire
@@ -263,13 +263,17 @@ def test_the_folder_belongs_to_nobody_else(tmp_path: Path) -> None:
             make_private(tmp_path / wrong)
 
 
-def test_relays_of_one_user_and_name_meet_at_one_place() -> None:
-    own = f"pixelferry-{os.geteuid()}/edge-1.handover"
-    assert default_path("edge-1", {"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/x"}) == Path(
-        "/run/a", own
-    )
-    assert default_path("edge-1", {"XDG_RUNTIME_DIR": "/run/user/7"}) == Path("/run/user/7", own)
-    assert default_path("edge-1", {}).parts[-2:] == Path(own).parts
+def test_relays_of_one_user_meet_in_one_folder() -> None:
+    own = f"pixelferry-{os.geteuid()}"
+    assert default_folder({"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/x"}) == Path("/run/a", own)
+    assert default_folder({"XDG_RUNTIME_DIR": "/run/user/7"}) == Path("/run/user/7", own)
+    assert default_folder({}).name == own
+
+
+def test_relays_of_one_name_and_route_table_meet_at_one_place_others_do_not(tmp_path: Path) -> None:
+    places = {meeting_place(tmp_path, relay, table) for relay in ("a", "b") for table in ("redis://x y", "redis://x z")}
+    assert len(places) == 4
+    assert meeting_place(tmp_path, "a", "redis://x y") in places
 
 
 def test_a_predecessor_that_died_after_it_told_all_is_succeeded(heir: OneSocket) -> None:

@@ -124,6 +124,21 @@ async def test_workers_share_ports_come_back_when_killed_and_drain_to_the_deadli
         assert (await table.routes()).keys() == {"s1", "s2"}, "they are the brokers' to move"
 
 
+async def test_a_second_relay_of_one_name_is_refused_and_told_what_to_do(
+    redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "second.log"
+    async with table_of(redis_settings) as table:
+        with relay_process(redis_settings, first) as process:
+            await announced(table, "edge")
+            with relay_process(redis_settings, second) as other:
+                assert await asyncio.to_thread(other.wait, 60) == 1
+            assert "relay 'edge' runs on this host already" in second.read_text()
+            assert "--takeover" in second.read_text()
+            assert process.poll() is None
+            assert (await table.relays()).keys() == {"edge"}
+
+
 async def test_a_relay_tells_which_redis_is_the_wrong_one_and_serves_once_it_is_right(tmp_path: Path) -> None:
     with redis_server(requirepass="right") as server, socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
