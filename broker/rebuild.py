@@ -106,21 +106,23 @@ class Rebuild:
 
     async def _adopt(self, session_id: str, route: Route, fence: int) -> None:
         """Take up a session that its relay serves and nobody knows; end its route where that cannot be."""
+        extra = {"session": session_id}
         known = await self._store.read(session_id)
         if known is not None:
             if known.state in (State.ENDED, State.STOPPED):
                 await self._routes.withdraw(session_id, fence=fence)
             return
         session = session_of(route)
-        now = await self._store.now()
-        if session is None or not is_worth_restoring(session, now):
+        if session is None or not is_worth_restoring(session, await self._store.now()):
+            told = "its record cannot be read" if session is None else "it is over"
+            logger.warning("a session came back with its relay, but %s: its route ends", told, extra=extra)
+            await self._routes.withdraw(session_id, fence=fence)
             return
+        now = await self._store.now()
         try:
             await self._store.write(evolved(restored(session, now), revision=0), fence=fence)
         except WriteRace as race:
-            logger.warning(
-                "a session came back too late, others have its place: %s", race, extra={"session": session_id}
-            )
+            logger.warning("a session came back too late, others have its place: %s", race, extra=extra)
             await self._routes.withdraw(session_id, fence=fence)
         else:
-            logger.info("session %s came back with its relay", session_id, extra={"session": session_id})
+            logger.info("session %s came back with its relay", session_id, extra=extra)

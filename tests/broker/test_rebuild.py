@@ -201,10 +201,27 @@ async def test_what_a_relay_brings_late_is_adopted_where_nobody_has_its_place(re
             await leading
 
 
-async def bring(it: Rig, session: Session) -> None:
+async def test_a_route_whose_record_nobody_can_read_ends_instead_of_being_served_for_ever(
+    redis_settings: RedisSettings,
+) -> None:
+    async with rigged(redis_settings) as it:
+        await it.rebuild.make_ready()
+        leading = asyncio.create_task(it.rebuild.lead(await it.fence()))
+        unreadable, late = ready(1), ready(2)
+        await bring(it, unreadable, record="from another world")
+        await bring(it, late)
+        await until(lambda: _there(it.store, late.id))
+        await until(lambda: _restored_are(it.table, {late.id}))
+        assert await it.store.read(unreadable.id) is None
+        leading.cancel()
+        await asyncio.wait((leading,))
+
+
+async def bring(it: Rig, session: Session, *, record: str | None = None) -> None:
     """As a relay does with a route that the table has lost."""
     assert session.route is not None
     route = recorded(session.route, session)
+    route = route if record is None else replace(route, record=record)
     await it.table.publish(route)
     wanted = await it.link.call("HGET", it.link.key("wanted:relay-a"), session.id)
     assert isinstance(wanted, bytes)
