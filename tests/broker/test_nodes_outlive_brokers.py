@@ -128,6 +128,7 @@ async def test_a_backend_that_was_restarted_meanwhile_is_no_longer_the_sessions(
     async with deployment.broker() as sessions:
         session_id = await ready_session(sessions)
     deployment.backend.session_id, deployment.instance = None, "second"
+    await eventually(lambda: deployment.state.nodes.fleet().nodes["gpu-1"].slots[0].instance == "second")
     async with deployment.broker() as sessions:
         assert (await deployment.ended(session_id)).end_reason is EndReason.BACKEND_FAILED
         assert deployment.backend.session_id is None, "it was not given the session again"
