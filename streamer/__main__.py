@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
         sys.exit(register(parsed, command))
     if parsed.application is None or command:
-        declared.error("name an application; commands of your own need --register")
+        declared.error(f"name an application ({', '.join(APPLICATIONS)}); commands of your own need --register")
     _run(parsed.application)
 
 

@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 MAX_REDIRECTS = 5
 _CONNECT_S = 10.0
 _QUIET_S = 20.0
+_GOODBYE_S = 0.05
+"""So long a connection that failed has for its end, which aiohttp does not wait for."""
+
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BROKEN_OFF = "its loading was broken off"
@@ -92,6 +95,7 @@ class StageFetch:
                 raise
             raise StageRefused(_BROKEN_OFF) from error
         except aiohttp.ClientError as error:  # its time-outs are TimeoutErrors too
+            await asyncio.sleep(_GOODBYE_S)
             logger.warning("a stage was not fetched: %s", type(error).__name__)
             raise StageRefused(f"'{shown_url(str(url))}' cannot be fetched: {_in_words(error)}") from error
         except TimeoutError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
@@ -38,7 +39,13 @@ async def begun(url: str | None, *arguments: str, **environment: str) -> Process
         env=_environment(url, environment),
         stdout=PIPE,
         stderr=PIPE,
+        preexec_fn=_heed_interrupts,
     )
+
+
+def _heed_interrupts() -> None:
+    """Tests that run in a shell's background ignore SIGINT, and so would all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 async def ended(process: Process) -> Done:
