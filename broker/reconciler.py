@@ -320,13 +320,10 @@ class Reconciler:
 
     async def _keep_record(self, session: Session, facts: Facts, work: _Work) -> None:
         """Have the route's record follow the session, where records are kept."""
+        if not self._records or session.state in (State.STOPPED, State.ENDED):
+            return
         route = session.route
-        if (
-            not self._records
-            or route is None
-            or facts.published != route
-            or session.state in (State.STOPPED, State.ENDED)
-        ):
+        if route is None or facts.published != route:
             return
         if work.recorded is None:
             work.recorded = durable_part(session)
