@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
-import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from broker.configuration import ConfigurationError, dotted, first_problem, read_toml
 from broker.errors import Forbidden, Unauthenticated
-from broker.identity.keys import digest_of, file_state
+from broker.identity.keys import digest_of
+from broker.identity.listed_file import LOOK_S, ListedFile
 from broker.identity.networks import Networks
-from broker.identity_settings import KeyName
 from broker.node_settings import NodeSettings, NodeTokenSettings
 
-logger = logging.getLogger(__name__)
-
-_LOOK_S = 2.0
 _NO_TOKENS = "No node may register here: make a token by `pixelferry key new NAME --role node` and set nodes.tokens."
 
 
 class NodeTokens:
-    """The tokens of the settings and of a file; `run` reads that anew when it was changed, so that nodes come and go.
+    """The tokens of the settings and of a file, which `run` follows. Raises ConfigurationError when that is wrong."""
 
-    A file that is wrong or gone then leaves the tokens as they were, and is told of in the log. Raises
-    ConfigurationError when it is so at first.
-    """
-
-    def __init__(self, settings: NodeSettings, *, every_s: float = _LOOK_S) -> None:
-        self._fixed, self._path, self._every_s = settings.tokens, settings.tokens_file, every_s
-        self._seen = None if self._path is None else file_state(self._path)
-        self._known = self._digests({} if self._path is None else read_node_tokens(self._path))
+    def __init__(self, settings: NodeSettings, *, every_s: float = LOOK_S) -> None:
+        self._fixed = settings.tokens
+        self._file = ListedFile(settings.tokens_file, NodeTokenSettings, what="the tokens of nodes", every_s=every_s)
+        self._join()
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await asyncio.sleep(self._every_s)
-            if self._path is None:
-                continue
-            state = await asyncio.to_thread(file_state, self._path)
-            if state != self._seen:
-                self._seen = state
-                await self._read(self._path)
+        await self._file.run(self._join)
 
-    async def _read(self, path: Path) -> None:
-        try:
-            tokens = await asyncio.to_thread(read_node_tokens, path)
-        except ConfigurationError as error:
-            logger.warning("the tokens of nodes stay as they were: %s", error)
-        else:
-            self._known = self._digests(tokens)
-            logger.info("the tokens of nodes were read anew: %d of %s", len(tokens), path)
-
-    def _digests(self, listed: Mapping[str, NodeTokenSettings]) -> list[tuple[str, tuple[str, ...]]]:
-        tokens = {**listed, **self._fixed}
-        return [(token.sha256, token.nodes or (name,)) for name, token in tokens.items()]
+    def _join(self) -> None:
+        tokens = {**self._file.entries, **self._fixed}
+        self._known = [(token.sha256, token.nodes or (name,)) for name, token in tokens.items()]
 
     def check(self, presented: str | None, node: str) -> None:
         """Raises Unauthenticated, Forbidden where the token is not good for this node."""
@@ -107,18 +78,3 @@ _BROADCAST = ipaddress.ip_address("255.255.255.255")
 
 def _names(pattern: str, node: str) -> bool:
     return node.startswith(pattern[:-1]) if pattern.endswith("*") else node == pattern
-
-
-class _TokensFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tokens: dict[KeyName, NodeTokenSettings] = Field(min_length=1)
-
-
-def read_node_tokens(path: Path) -> dict[str, NodeTokenSettings]:
-    """A file's tokens. Raises ConfigurationError naming the one that is wrong."""
-    try:
-        return dict(_TokensFile.model_validate({"tokens": read_toml(path)}).tokens)
-    except ValidationError as error:
-        loc, reason = first_problem(error, _TokensFile)
-        raise ConfigurationError(str(path), dotted(loc[1:]), reason) from error

@@ -10,7 +10,8 @@ import pytest
 from broker.configuration import ConfigurationError
 from broker.core.principal import Principal, Role
 from broker.errors import Unauthenticated
-from broker.identity.keys import ApiKeys, FollowedKeys, digest_of, new_key, read_keys
+from broker.identity.keys import ApiKeys, FollowedKeys, digest_of, new_key
+from broker.identity.listed_file import read_listed
 from broker.identity_settings import KeySettings
 from tests.broker.waiting import eventually
 
@@ -44,7 +45,7 @@ def test_a_file_of_keys_is_read(tmp_path: Path) -> None:
     path.write_text(
         f'ci = {{ sha256 = "{"a" * 64}", role = "admin" }}\n"ann@example.com" = {{ sha256 = "{"b" * 64}" }}\n'
     )
-    keys = read_keys(path)
+    keys = read_listed(path, KeySettings)
     assert {name: key.role for name, key in keys.items()} == {"ci": "admin", "ann@example.com": "user"}
 
 
@@ -64,7 +65,7 @@ def test_a_wrong_file_of_keys_is_told_with_its_key_and_no_secret(tmp_path: Path,
     path = tmp_path / "keys.toml"
     path.write_text(content)
     with pytest.raises(ConfigurationError) as refused:
-        read_keys(path)
+        read_listed(path, KeySettings)
     assert complaint in str(refused.value) and str(path) in str(refused.value)
     assert "pfk_secret" not in str(refused.value)
 
