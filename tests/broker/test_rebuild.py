@@ -64,12 +64,12 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(settings: RedisSettings) -> AsyncIterator[Rig]:
+async def rigged(settings: RedisSettings, *, collect_s: float = 0.2) -> AsyncIterator[Rig]:
     link = RedisLink(settings)
     table = RedisRouteTable(link, look_s=LOOK_S)
     async with redis_store(settings, epoch=None) as store:
         try:
-            yield Rig(store, table, Rebuild(store, store, table, collect_s=0.2, look_s=LOOK_S), link)
+            yield Rig(store, table, Rebuild(store, store, table, collect_s=collect_s, look_s=LOOK_S), link)
         finally:
             await table.close()
             await link.close()
@@ -173,7 +173,7 @@ async def test_other_brokers_contribute_what_the_one_that_rebuilds_does_not_know
         await old.store.write(replace(make_session(), slot=None, phase=Phase.QUEUED))
         await old.lose_everything()
         contributing = asyncio.create_task(old.rebuild.contribute())
-        async with rigged(redis_settings) as new:
+        async with rigged(redis_settings, collect_s=2.0) as new:
             await new.make_ready()
             assert set(await new.store.sessions()) == {make_session().id}
         contributing.cancel()
