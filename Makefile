@@ -11,15 +11,15 @@ demo:
 	@scripts/setup.sh run
 	@exec .venv/bin/pixelferry up $(ARGS)
 
-# What needs the whole machine, ports of its own or a browser runs alone; all else on two cores, of which three workers
-# keep busy. Clusters that fail have addresses of their own, and mostly wait.
+# What needs the whole machine, ports of its own or a browser runs alone; all else on two cores, which two workers keep
+# busy. Clusters that fail have addresses of their own, and mostly wait.
 BUILDS = tests/system/test_image.py tests/system/test_wheel.py
 SHARING = $(filter-out tests/system/ tests/__pycache__/,$(sort $(wildcard tests/*/)))
 test:
 	@scripts/setup.sh test
 	node --test tests/web/*.test.js
 ifeq ($(strip $(ARGS)),)
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile $(SHARING) $(BUILDS)
+	.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(BUILDS) $(SHARING)
 	.venv/bin/python -m pytest --numprocesses 2 tests/system/failures
 	.venv/bin/python -m pytest tests/system --ignore tests/system/failures $(BUILDS:%=--ignore %)
 else
