@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from broker.listening import ListenAddress
-from broker.settings import NESTING, PREFIX, LogFormat, LogLevel
+from broker.settings import SURROUNDINGS, Listen, LogFormat, LogLevel
 from signaling.redis_settings import RedisSettings
 from signaling.settings import RelaySettings
-
-
-def _address(value: object) -> object:
-    return value if value is None or isinstance(value, ListenAddress) else ListenAddress.parse(str(value))
 
 
 class RelayProcessSettings(BaseSettings):
     """One relay, or several on the cores of one machine."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter=NESTING,
-        env_ignore_empty=True,
-        extra="forbid",
-        frozen=True,
-        arbitrary_types_allowed=True,
-        validate_default=False,
-    )
+    model_config = SURROUNDINGS
 
     relay: RelaySettings = Field(default_factory=RelaySettings)
     """The relay, as signaling/settings.py has it."""
@@ -39,7 +26,7 @@ class RelayProcessSettings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """So many processes, one a core: ports and capacity are split between them, they are called `<id>-1` and so on."""
 
-    listen: Annotated[ListenAddress, NoDecode, BeforeValidator(_address)] | None = None
+    listen: Listen | None = None
     """Where health and metrics are: `host:port`; of several workers the second has the next port, and so on. Whoever
     reaches it may read them. Default: nowhere."""
 

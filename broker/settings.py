@@ -31,6 +31,17 @@ PREFIX = "PIXELFERRY_"
 NESTING = "__"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 
+SURROUNDINGS = SettingsConfigDict(
+    env_prefix=PREFIX,
+    env_nested_delimiter=NESTING,
+    env_ignore_empty=True,
+    extra="forbid",
+    frozen=True,
+    arbitrary_types_allowed=True,
+    validate_default=False,
+)
+"""How settings are read, whichever command they are of."""
+
 USUAL_LISTEN = ListenAddress("127.0.0.1", 8080)
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII)
@@ -47,6 +58,10 @@ def _address(value: object) -> object:
     if value is None or isinstance(value, ListenAddress):
         return value
     return ListenAddress.parse(str(value))
+
+
+Listen = Annotated[ListenAddress, NoDecode, BeforeValidator(_address)]
+"""An address to listen on, written `host:port`."""
 
 
 def _name(value: str) -> str:
@@ -134,17 +149,9 @@ class LogLevel(StrEnum):
 class BrokerSettings(BaseSettings):
     """The broker."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_nested_delimiter=NESTING,
-        env_ignore_empty=True,
-        extra="forbid",
-        frozen=True,
-        arbitrary_types_allowed=True,
-        validate_default=False,
-    )
+    model_config = SURROUNDINGS
 
-    listen: Annotated[ListenAddress, NoDecode, BeforeValidator(_address)] | None = None
+    listen: Listen | None = None
     """Where API and page are: `host:port`. Default: 127.0.0.1:8080, or the next free port."""
 
     redis: RedisSettings | None = None

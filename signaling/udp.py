@@ -158,10 +158,7 @@ class UdpMediaPort:
 
     def _targets(self, known: Targets = ()) -> BackendTargets:
         backend = self.route.backend
-        targets = BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port))
-        for address, ufrag in known:
-            targets.learn(address, ufrag)
-        return targets
+        return BackendTargets(TransportAddress(canonical_host(backend.host), backend.media_port), known)
 
     def _add_path(self, viewer_id: str, bound: Upstream, targets: BackendTargets) -> UdpViewerPath:
         host = self._settings.candidate_host_for(self._table.client_host(viewer_id))
@@ -267,9 +264,8 @@ class UdpMediaPort:
             self._end_flow(verdict.replaced)
         if verdict.opened:
             path = self._paths[verdict.viewer]
-            idle = path.bound.flow is None
             upstream = path.bound
-            if not idle:
+            if upstream.flow is not None:
                 upstream = self._open_upstream(verdict.viewer, path.targets, path.bound.address.host)
             upstream.serve(verdict.flow, source)
             self._upstreams[verdict.flow] = upstream

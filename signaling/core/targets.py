@@ -7,12 +7,17 @@ from signaling.core.snapshots import Targets, is_text
 
 
 class BackendTargets:
-    """Media addresses that the backend named for one viewer, newest last, the oldest beyond `limit` forgotten."""
+    """Media addresses that the backend named for one viewer, newest last, the oldest beyond `limit` forgotten.
 
-    def __init__(self, fallback: TransportAddress, *, limit: int = 32) -> None:
+    `known` is what a predecessor had learned.
+    """
+
+    def __init__(self, fallback: TransportAddress, known: Targets = (), *, limit: int = 32) -> None:
         self._fallback = fallback
         self._limit = limit
         self._known: dict[tuple[TransportAddress, str | None], None] = {}
+        for address, ufrag in known:
+            self.learn(address, ufrag)
 
     def learn(self, address: TransportAddress, ufrag: str | None) -> None:
         """Add a candidate; `ufrag` is that of the transport it belongs to, where signaling told."""
